@@ -1,0 +1,4 @@
+"""Messages: access."""
+
+from volrep.model.errors import Exit, Message
+

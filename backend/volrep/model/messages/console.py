@@ -1,0 +1,4 @@
+"""Messages: console."""
+
+from volrep.model.errors import Exit, Message
+

@@ -1,0 +1,4 @@
+"""Messages: engine."""
+
+from volrep.model.errors import Exit, Message
+

@@ -1,0 +1,4 @@
+"""Messages: hosts."""
+
+from volrep.model.errors import Exit, Message
+

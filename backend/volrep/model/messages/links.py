@@ -1,0 +1,4 @@
+"""Messages: links."""
+
+from volrep.model.errors import Exit, Message
+

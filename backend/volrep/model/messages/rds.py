@@ -1,0 +1,4 @@
+"""Messages: rds."""
+
+from volrep.model.errors import Exit, Message
+

@@ -1,0 +1,4 @@
+"""Messages: volumes."""
+
+from volrep.model.errors import Exit, Message
+

@@ -1,0 +1,47 @@
+"""Files and block devices as arguments.
+
+`BlockFile` is the whole world of disks to the log and the volumes: positional vectored reads and
+writes, durability, zeroing, extents. The simulator provides another one with faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from volrep.ports.streams import Buffer
+
+
+class BlockFile(Protocol):
+    """A file or block device of fixed size, opened by path. All offsets in bytes."""
+
+    path: str
+    size_bytes: int
+
+    def fileno(self) -> int: ...
+
+    def read_into(self, buffers: Sequence[memoryview], offset: int) -> int:
+        """Fill the buffers (blocking); returns the bytes read, short only at the end of the file."""
+        ...
+
+    def read_nowait(self, buffers: Sequence[memoryview], offset: int) -> int:
+        """As `read_into`, but only from the page cache: -1 when the disk would have to be asked."""
+        ...
+
+    def write(self, buffers: Sequence[Buffer], offset: int, *, durable: bool = False) -> None:
+        """Write all of it (any number of buffers, short writes continued). `durable`: on stable storage on return."""
+        ...
+
+    def sync(self) -> None:
+        """Everything written so far is on stable storage on return. Raises OSError; never retry it."""
+        ...
+
+    def zero(self, offset: int, length: int, *, unmap: bool) -> None:
+        """The range reads as zeroes afterwards; with `unmap` its space may be given back."""
+        ...
+
+    def extents(self, offset: int, length: int) -> Iterator[tuple[int, int, bool]]:
+        """(offset, length, is_data) covering the range in order; a hole (is_data False) reads as zeroes."""
+        ...
+
+    def close(self) -> None: ...
