@@ -1,0 +1,125 @@
+"""Shapes of what is observed: reported by workers and engines, shown by CLI and console."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from volrep.model.config import Role, Shape
+
+
+class RvgState(StrEnum):
+    EMPTY = "EMPTY"
+    CLEAN = "CLEAN"
+    ACTIVE = "ACTIVE"
+    FAIL = "FAIL"
+
+
+class KState(StrEnum):
+    ENABLED = "ENABLED"
+    DISABLED = "DISABLED"
+    RECOVER = "RECOVER"
+
+
+class LinkState(StrEnum):
+    UNASSOC = "UNASSOC"
+    STALE = "STALE"
+    ACTIVE = "ACTIVE"
+    PAUSE = "PAUSE"
+    FAIL = "FAIL"
+
+
+class LinkKState(StrEnum):
+    CONNECT = "CONNECT"
+    ENABLED = "ENABLED"
+    DETACHED = "DETACHED"
+
+
+class SyncStatus(Shape):
+    """Progress of an initial synchronization. `left_s` is None while no rate is known."""
+
+    method: str
+    done_bytes: int
+    total_bytes: int
+    rate_bytes_per_s: float
+    left_s: float | None
+
+
+class LinkStatus(Shape):
+    """One end of a pairing as its worker sees it. LSNs are log positions; `behind_*` is counted to the data ack."""
+
+    link_id: str
+    name: str
+    remote_host: str
+    state: LinkState
+    kstate: LinkKState
+    flags: list[str]  # VVR's RLINK flags
+    connected: bool
+    reason: str = ""  # why not connected, paused or STALE
+    attributes: dict[str, str] = Field(default_factory=dict)
+    current_mode: str = "N/A"  # synchronous | asynchronous | N/A: the contract in force now
+    consistent: bool = False
+    sent_lsn: int = 0
+    network_lsn: int = 0
+    data_lsn: int = 0
+    applied_lsn: int = 0
+    behind_writes: int = 0
+    behind_bytes: int = 0
+    behind_s: float = 0.0
+    sent_bytes: int = 0  # since the worker started, log and regions
+    sync: SyncStatus | None = None
+
+
+class SrlStatus(Shape):
+    name: str
+    size_bytes: int
+    capacity_bytes: int
+    tail_lsn: int
+    end_lsn: int
+    durable_lsn: int
+    applied_lsn: int
+    used_bytes: int
+
+
+class VolumeStatus(Shape):
+    index: int
+    name: str
+    size_bytes: int
+    exported: list[str] = Field(default_factory=list)  # URIs
+    open_connections: int = 0
+
+
+class RvgStatus(Shape):
+    """What a worker says of its RVG. Counters start at 0 with the worker."""
+
+    dg: str
+    name: str
+    host: str
+    role: Role
+    state: RvgState
+    kstate: KState
+    reason: str = ""  # why FAIL or RECOVER
+    generation: int
+    incarnation: int
+    srl: SrlStatus
+    volumes: list[VolumeStatus]
+    links: list[LinkStatus]
+    consistent: bool
+    writes: int = 0
+    written_bytes: int = 0
+    reads: int = 0
+    read_bytes: int = 0
+    batches: int = 0
+    waits: dict[str, int] = Field(default_factory=dict)  # named limit -> times a stage waited for it
+
+
+class Event(Shape):
+    """Something an operator may want to know. Types are VVR's vrnotify types where one fits."""
+
+    id: int = 0  # given by the engine's store
+    time_ns: int
+    dg: str = ""
+    rvg: str = ""
+    type: str
+    message: str

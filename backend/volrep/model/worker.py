@@ -1,0 +1,72 @@
+"""The protocol between an engine and a worker: names and shapes.
+
+JSON lines over the worker's unix stream socket, at most `LINE_MAX_BYTES` each.
+
+    engine -> worker   {"id": 7, "method": "status", "params": {...}}
+    worker -> engine   {"id": 7, "result": {...}}  or  {"id": 7, "error": VolrepError.wire()}
+    worker -> engine   {"event": {"type": "rlk_connect", "message": "...", "time_ns": ...}}
+
+`link.accept` carries the accepted connection as SCM_RIGHTS ancillary data of its line's bytes. One engine
+connection at a time: a newer one replaces the older (a restarted engine adopts a living worker).
+Events that happen while no engine is connected wait in a bounded queue (`EVENTS_WAITING_MAX`, oldest dropped and counted).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from volrep.model.config import Shape, StartMethod
+
+LINE_MAX_BYTES = 1 << 20  # 32 links with certificates of 1 KiB and 1,000 volumes stay below half of it
+EVENTS_WAITING_MAX = 1000
+
+
+class WorkerMethod(StrEnum):
+    CONFIGURE = "configure"  # RvgConfig -> RvgStatus; opens, recovers, listens; idempotent
+    STATUS = "status"  # Nothing -> RvgStatus
+    LINK_START = "link.start"  # LinkStart -> RvgStatus
+    LINK_STOP = "link.stop"  # LinkRef -> RvgStatus
+    LINK_PAUSE = "link.pause"  # LinkRef -> RvgStatus
+    LINK_RESUME = "link.resume"  # LinkRef -> RvgStatus
+    LINK_ACCEPT = "link.accept"  # LinkRef + descriptor -> Nothing
+    LOG_DUMP = "log.dump"  # LogDumpRequest -> LogDump
+    SHUTDOWN = "shutdown"  # Nothing -> Nothing; checkpoint, clean header, exit 0
+
+
+class Nothing(Shape):
+    pass
+
+
+class LinkRef(Shape):
+    link_id: str
+
+
+class LinkStart(Shape):
+    link_id: str
+    method: StartMethod
+
+
+class LogDumpRequest(Shape):
+    from_lsn: int = 0  # 0: the log's tail
+    limit: int = 100  # records, at most LOG_DUMP_MAX
+
+
+LOG_DUMP_MAX = 1000
+
+
+class LogRecord(Shape):
+    lsn: int
+    type: str
+    generation: int
+    incarnation: int
+    volume: str
+    offset: int
+    length: int
+    time_ns: int
+    durable_lsn: int
+
+
+class LogDump(Shape):
+    header: dict[str, object]
+    records: list[LogRecord]
+    next_lsn: int
