@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# The system packages that volrep's own commands need: checks each tool, installs what is missing.
+#
+#   packaging/setup-system.sh run     what `make run` needs
+#   packaging/setup-system.sh test    what the tests need as well
+#   packaging/setup-system.sh bench   what the measurements need as well
+#
+# As root on Debian, Ubuntu, Fedora and their relatives it installs what is missing; otherwise it prints
+# what is missing and the command that root would run, and exits 1. With everything there it takes a few
+# milliseconds and changes nothing. It reads no input.
+set -euo pipefail
+
+want="${1:-run}"
+case "$want" in
+    run | test | bench) ;;
+    *) echo "usage: $0 run|test|bench" >&2; exit 2 ;;
+esac
+
+# level  tool (a command, or a check function)  package on Debian  package on Fedora  what for
+# "required" tools end the script when they cannot be had; "useful" ones only print a line.
+TOOLS='
+run   required make              make               make                  "starts everything here"
+run   required python311         python3            python3               "Python 3.11 or newer"
+run   required python_venv       python3-venv       python3-libs          "Python environments (venv, ensurepip)"
+run   required ssh               openssh-client     openssh-clients       "reaching other hosts"
+run   useful   mkfs.ext4         e2fsprogs          e2fsprogs             "a file system on a replicated volume"
+run   useful   nbdfuse           libnbd-bin         libnbd                "attach without the kernel NBD module"
+run   useful   fusermount        fuse3              fuse                  "attach without the kernel NBD module"
+test  required git               git                git                   "the checkout itself"
+test  required sshd              openssh-server     openssh-server        "test hosts that are reached over SSH"
+test  required ssh-keygen        openssh-client     openssh               "keys of the test hosts"
+test  required ip                iproute2           iproute               "test hosts as network namespaces"
+test  required nft               nftables           nftables              "cutting links between test hosts"
+test  required qemu-img          qemu-utils         qemu-img              "an NBD client we did not write"
+test  required qemu-io           qemu-utils         qemu-img              "an NBD client we did not write"
+test  required nbdinfo           libnbd-bin         libnbd                "an NBD client we did not write"
+test  required nbdcopy           libnbd-bin         libnbd                "an NBD client we did not write"
+test  required nbdsh             python3-libnbd     nbd-utils-python3     "an NBD client we did not write"
+test  required fio_nbd           fio                fio-engine-nbd        "load with verification over NBD"
+test  required mkfs.ext4         e2fsprogs          e2fsprogs             "file systems on replicated volumes"
+test  required mkfs.xfs          xfsprogs           xfsprogs              "file systems on replicated volumes"
+test  required tmux              tmux               tmux                  "the console in a real terminal"
+test  required strace            strace             strace                "which system calls a write costs"
+bench required nbdkit            nbdkit             nbdkit                "measured against"
+bench required nbdkit_file       nbdkit             nbdkit-basic-plugins  "measured against"
+bench required qemu-nbd          qemu-utils         qemu-img              "measured against"
+bench required qemu-storage-daemon qemu-system-common qemu-img            "measured against"
+'
+
+# sbin directories are not on everybody's PATH, but that is where sshd, mkfs and nft live.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+find_python() {
+    local name
+    for name in "${PYTHON:-python3}" python3 python3.14 python3.13 python3.12 python3.11; do
+        if command -v "$name" > /dev/null 2>&1 \
+            && "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' > /dev/null 2>&1; then
+            echo "$name"
+            return 0
+        fi
+    done
+    return 1
+}
+
+there() {
+    case "$1" in
+        python311) find_python > /dev/null ;;
+        python_venv) find_python > /dev/null && "$(find_python)" -c 'import ensurepip, venv' > /dev/null 2>&1 ;;
+        fusermount) command -v fusermount3 > /dev/null 2>&1 || command -v fusermount > /dev/null 2>&1 ;;
+        fio_nbd) command -v fio > /dev/null 2>&1 && fio --enghelp 2> /dev/null | grep -qw nbd ;;
+        nbdkit_file) command -v nbdkit > /dev/null 2>&1 && nbdkit file --version > /dev/null 2>&1 ;;
+        qemu-storage-daemon)  # newer Debian and Ubuntu ship it apart from qemu-system-common
+            command -v qemu-storage-daemon > /dev/null 2>&1 ;;
+        *) command -v "$1" > /dev/null 2>&1 ;;
+    esac
+}
+
+wanted() {  # run < test < bench: each level includes those before it
+    case "$want:$1" in
+        *:run | test:test | bench:test | bench:bench) return 0 ;;
+        *) return 1 ;;
+    esac
+}
+
+deb_name() {  # the one package whose name differs among Debian's releases
+    if [ "$1" = qemu-system-common ] && apt-cache show qemu-storage-daemon > /dev/null 2>&1; then
+        echo "qemu-system-common qemu-storage-daemon"
+    elif [ "$1" = python3-venv ] && find_python > /dev/null; then
+        # Ubuntu 22.04: python3 is 3.10, and python3.11 has a venv package of its own
+        local python
+        python="$(basename "$("$(find_python)" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')")"
+        if apt-cache show "$python-venv" > /dev/null 2>&1; then echo "$python-venv"; else echo "$1"; fi
+    else
+        echo "$1"
+    fi
+}
+
+missing=()   # lines "kind tool package purpose"
+survey() {
+    local level kind tool deb rpm purpose
+    missing=()
+    while read -r level kind tool deb rpm purpose; do
+        if [ -z "$level" ] || ! wanted "$level" || there "$tool"; then continue; fi
+        case "$manager" in
+            apt-get) missing+=("$kind|$tool|$(deb_name "$deb")|$purpose") ;;
+            *) missing+=("$kind|$tool|$rpm|$purpose") ;;
+        esac
+    done <<< "$TOOLS"
+}
+
+manager=none
+for name in apt-get dnf; do
+    if command -v "$name" > /dev/null 2>&1; then manager="$name"; break; fi
+done
+
+survey
+if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
+
+packages() { printf '%s\n' "${missing[@]}" | cut -d'|' -f3 | tr ' ' '\n' | sort -u | tr '\n' ' '; }
+report() {
+    local line kind tool package purpose
+    for line in "${missing[@]}"; do
+        IFS='|' read -r kind tool package purpose <<< "$line"
+        printf '  %-20s %s; in package %s (%s)\n' "$tool" "${purpose//\"/}" "$package" "$kind" >&2
+    done
+}
+
+if [ "$(id -u)" = 0 ] && [ "$manager" != none ]; then
+    echo "installing: $(packages)" >&2
+    if [ "$manager" = apt-get ]; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq < /dev/null > /dev/null || echo "apt-get update failed; trying with the lists that are there" >&2
+        # shellcheck disable=SC2046  # words are package names
+        apt-get install -y -qq --no-install-recommends $(packages) < /dev/null > /dev/null || true
+    else
+        # shellcheck disable=SC2046
+        dnf install -y -q --setopt=install_weak_deps=False $(packages) < /dev/null > /dev/null || true
+    fi
+    hash -r
+    survey
+    if [ "${#missing[@]}" -eq 0 ]; then exit 0; fi
+fi
+
+echo "missing on this machine:" >&2
+report
+if [ "$(id -u)" != 0 ] && [ "$manager" != none ]; then
+    echo "hint: run as root: $manager install -y $(packages)" >&2
+fi
+for line in "${missing[@]}"; do
+    case "$line" in required*) exit 1 ;; esac
+done
+exit 0
