@@ -39,6 +39,10 @@ class Stream(Protocol):
         """Whether received bytes wait inside the stream (TLS), invisible to epoll."""
         ...
 
+    def flush(self) -> bool:
+        """Push on what the stream itself holds (TLS); whether nothing is held any more."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -84,6 +88,9 @@ class SocketStream:
 
     def pending(self) -> bool:
         return False
+
+    def flush(self) -> bool:
+        return True
 
     def close(self) -> None:
         self._sock.close()
