@@ -1,0 +1,1 @@
+"""Measurements of volrep beside its peers: `python -m bench` (docs: bench/README.md)."""

@@ -1,0 +1,46 @@
+"""What processes cost: CPU seconds and memory, from /proc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class Cost(NamedTuple):
+    cpu_s: float
+    rss_bytes: int  # sum of the processes' peaks since they started
+
+
+def cost_of(pids: Iterable[int]) -> Cost:
+    """Of these processes so far; one that has ended counts as nothing."""
+    cpu_s, rss_bytes = 0.0, 0
+    for pid in pids:
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+            status = Path(f"/proc/{pid}/status").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        # fields after the command name, which may itself contain blanks: utime is the 12th, stime the 13th
+        fields = stat.rpartition(")")[2].split()
+        cpu_s += (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        for line in status.splitlines():
+            if line.startswith("VmHWM:"):
+                rss_bytes += int(line.split()[1]) * 1024
+    return Cost(cpu_s, rss_bytes)
+
+
+def descendants(pid: int) -> list[int]:
+    """All living children of a process, theirs too."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        current = waiting.pop()
+        for task in Path(f"/proc/{current}/task").glob("*/children"):
+            children = [int(child) for child in task.read_text().split()]
+            found.extend(children)
+            waiting.extend(children)
+    return found
