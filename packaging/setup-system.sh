@@ -82,14 +82,23 @@ wanted() {  # run < test < bench: each level includes those before it
     esac
 }
 
-deb_name() {  # the one package whose name differs among Debian's releases
+package_name() {  # the packages whose names differ among releases; asked after the lists are fresh
+    local version
     if [ "$1" = qemu-system-common ] && apt-cache show qemu-storage-daemon > /dev/null 2>&1; then
         echo "qemu-system-common qemu-storage-daemon"
+    elif [ "$1" = python3 ] && command -v python3 > /dev/null 2>&1; then
+        # the system's own is too old (Ubuntu 22.04, RHEL 9), but a newer one may stand beside it
+        for version in 3.13 3.12 3.11; do
+            if [ "$manager" = dnf ] && dnf -q list "python$version" > /dev/null 2>&1; then
+                echo "python$version"; return
+            elif apt-cache show "python$version" > /dev/null 2>&1; then
+                echo "python$version python$version-venv"; return
+            fi
+        done
+        echo "$1"
     elif [ "$1" = python3-venv ] && find_python > /dev/null; then
-        # Ubuntu 22.04: python3 is 3.10, and python3.11 has a venv package of its own
-        local python
-        python="$(basename "$("$(find_python)" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')")"
-        if apt-cache show "$python-venv" > /dev/null 2>&1; then echo "$python-venv"; else echo "$1"; fi
+        version="$("$(find_python)" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+        if apt-cache show "python$version-venv" > /dev/null 2>&1; then echo "python$version-venv"; else echo "$1"; fi
     else
         echo "$1"
     fi
@@ -102,8 +111,8 @@ survey() {
     while read -r level kind tool deb rpm purpose; do
         if [ -z "$level" ] || ! wanted "$level" || there "$tool"; then continue; fi
         case "$manager" in
-            apt-get) missing+=("$kind|$tool|$(deb_name "$deb")|$purpose") ;;
-            *) missing+=("$kind|$tool|$rpm|$purpose") ;;
+            apt-get) missing+=("$kind|$tool|$(package_name "$deb")|$purpose") ;;
+            *) missing+=("$kind|$tool|$(package_name "$rpm")|$purpose") ;;
         esac
     done <<< "$TOOLS"
 }
@@ -125,16 +134,24 @@ report() {
     done
 }
 
+install_quietly() {
+    case "$manager" in
+        apt-get) apt-get install -y -qq --no-install-recommends "$@" < /dev/null > /dev/null ;;
+        dnf) dnf install -y -q --setopt=install_weak_deps=False "$@" < /dev/null > /dev/null ;;
+    esac
+}
+
 if [ "$(id -u)" = 0 ] && [ "$manager" != none ]; then
-    echo "installing: $(packages)" >&2
+    export DEBIAN_FRONTEND=noninteractive
     if [ "$manager" = apt-get ]; then
-        export DEBIAN_FRONTEND=noninteractive
-        apt-get update -qq < /dev/null > /dev/null || echo "apt-get update failed; trying with the lists that are there" >&2
-        # shellcheck disable=SC2046  # words are package names
-        apt-get install -y -qq --no-install-recommends $(packages) < /dev/null > /dev/null || true
-    else
-        # shellcheck disable=SC2046
-        dnf install -y -q --setopt=install_weak_deps=False $(packages) < /dev/null > /dev/null || true
+        apt-get update -qq < /dev/null > /dev/null || echo "apt-get update failed; going on with the lists that are there" >&2
+        survey
+    fi
+    read -r -a names <<< "$(packages)"
+    echo "installing: ${names[*]}" >&2
+    if ! install_quietly "${names[@]}"; then
+        # one name that this release does not know must not keep the others away
+        for name in "${names[@]}"; do install_quietly "$name" || true; done
     fi
     hash -r
     survey
