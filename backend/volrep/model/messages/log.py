@@ -18,3 +18,16 @@ SRL_FORMAT_NEWER = Message(1504, "SRL {path} has format version {found}; this ve
 SYNC_FAILED = Message(1510, "{path}: sync failed: {reason}", "the RVG is in FAIL; check the disk", Exit.FAILED)
 VOLUME_IO_FAILED = Message(1511, "data volume {name}: {reason}", "the RVG is in FAIL; check the disk",
                            Exit.FAILED)
+SRL_HEADER_FULL = Message(
+    1505, "the SRL header of RVG {rvg} needs {size_bytes} bytes, a slot holds {limit_bytes}",
+    "an RVG of this size does not fit one SRL: use fewer volumes in it, or several RVGs", Exit.REFUSED)
+SRL_CREATE_FAILED = Message(1506, "SRL {path}: cannot be prepared: {reason}",
+                            "free space or check the disk, then run the command again", Exit.FAILED)
+UNKNOWN_VOLUME_INDEX = Message(1512, "a log record is for volume index {index}, and the RVG has {count} volumes",
+                               "both ends must hold the same volumes; compare `volrep -g DG printrvg` on both",
+                               Exit.FAILED)
+BEYOND_VOLUME = Message(
+    1513, "data volume {name}: a log record covers {length} bytes at offset {offset}, the volume ends at {size_bytes}",
+    "the volume must be as large as on the Primary; nothing of the record was applied", Exit.FAILED)
+SRL_READ_FAILED = Message(1507, "SRL {path}: reading {length} bytes at LSN {lsn} failed: {reason}",
+                          "the RVG is in FAIL; check the disk", Exit.FAILED)

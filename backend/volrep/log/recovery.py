@@ -1,0 +1,118 @@
+"""Reading an SRL from an LSN to its end, and saying what kind of end that is.
+
+Knows how to read the ring in bounded pieces and whom to ask for the verdict. Must not know what
+records do: the caller gets them batch by batch, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from volrep.log.record import RECORD_MAX_BYTES, VERSION, BadRecord, Cursor, Record, cut
+from volrep.log.ring import BATCH_MAX_BYTES
+from volrep.log.srl import Srl
+from volrep.log.verdict import OVERLAP_BYTES, Proof, claims_behind, is_torn
+from volrep.model.errors import VolrepError
+from volrep.model.messages import log as messages
+from volrep.model.units import MIB
+
+CHUNK_BYTES = 8 * MIB  # read at once: memory is this plus one record
+# A batch claims what was durable before it, so the claim that proves a record lies in a batch after
+# its own. Two batches in flight and as much again, in case their beginnings are damaged too.
+LOOKAHEAD_BYTES = 8 * BATCH_MAX_BYTES
+
+OnBatch = Callable[[memoryview, list[Record]], None]
+"""Gets good records in order; their payload positions are indexes into the view, valid during the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanEnd:
+    """Where the log ends and what the last record before it said (0 when there was none)."""
+
+    end_lsn: int
+    generation: int
+    incarnation: int
+    timestamp_ns: int
+    records: int
+    reason: str  # why the record at end_lsn does not count, for the event log
+
+
+def scan(srl: Srl, from_lsn: int, on_batch: OnBatch) -> ScanEnd:
+    """Read all records from `from_lsn` (a record's LSN, usually the header's applied_lsn) to the end.
+
+    The file is synced first: what a killed worker wrote may still be in memory only, and must not be
+    replayed, nor shown to a Secondary, before it is as durable as recovery takes it to be.
+
+    Raises VR-1502 when a record that was durable is damaged, VR-1504 for a newer format, VR-1507 and
+    VR-1510 when the disk fails. Good records before the damage have then been handed out.
+    """
+    srl.sync()
+    header = srl.header
+    generation = header.generation_at(from_lsn)
+    incarnation = header.applied_incarnation if from_lsn >= header.applied_lsn else 0
+    return _Scan(srl, Cursor(from_lsn, generation, incarnation), on_batch).run()
+
+
+class _Scan:
+    """One pass over the log."""
+
+    def __init__(self, srl: Srl, cursor: Cursor, on_batch: OnBatch) -> None:
+        self._srl = srl
+        self._cursor = cursor
+        self._on_batch = on_batch
+        self._proof = Proof.of(srl.header)
+        self._limit_lsn = cursor.lsn + srl.ring.capacity_bytes  # one lap; behind it comes what was read first
+        self._buffer = bytearray(min(CHUNK_BYTES + RECORD_MAX_BYTES, srl.ring.capacity_bytes))
+        self._records = 0
+        self._timestamp_ns = 0
+
+    def run(self) -> ScanEnd:
+        view = memoryview(self._buffer)
+        held = 0  # bytes at the front of the buffer: the beginning of a record
+        while True:
+            read_lsn = self._cursor.lsn + held
+            step = min(len(view) - held, CHUNK_BYTES, self._limit_lsn - read_lsn)
+            if step == 0:
+                return self._end(BadRecord(self._cursor.lsn, "the ring is full", 0))
+            self._srl.read_into(view[held:held + step], read_lsn)
+            records: list[Record] = []
+            bad = None
+            position = 0
+            try:
+                position = cut(view, 0, held + step, self._cursor, records)
+            except BadRecord as found:
+                bad = found
+            self._hand_out(view, records)
+            if bad is not None:
+                return self._end(bad)
+            held = held + step - position
+            view[:held] = view[position:position + held]
+
+    def _hand_out(self, view: memoryview, records: list[Record]) -> None:
+        if records:
+            self._proof.note(records, self._cursor.generation)
+            self._records += len(records)
+            self._timestamp_ns = records[-1][7]
+            self._on_batch(view, records)
+
+    def _end(self, bad: BadRecord) -> ScanEnd:
+        if is_torn(bad, self._proof):
+            self._look_ahead(bad.lsn)
+        if bad.version > VERSION:
+            raise VolrepError(messages.SRL_FORMAT_NEWER, path=self._srl.file.path, found=bad.version, known=VERSION)
+        if not is_torn(bad, self._proof):
+            raise VolrepError(messages.SRL_DATA_DAMAGED, path=self._srl.file.path, lsn=bad.lsn, reason=bad.reason,
+                              durable_lsn=self._proof.durable_lsn)
+        return ScanEnd(bad.lsn, self._cursor.generation, self._cursor.incarnation, self._timestamp_ns,
+                       self._records, bad.reason)
+
+    def _look_ahead(self, end_lsn: int) -> None:
+        """Raise the proof by what records behind the bad one claim."""
+        lsn, stop = end_lsn, min(end_lsn + LOOKAHEAD_BYTES, self._limit_lsn)
+        while lsn < stop and self._proof.durable_lsn <= end_lsn:
+            piece = self._buffer[:min(len(self._buffer), stop - lsn)]
+            self._srl.read_into(memoryview(piece), lsn)
+            self._proof.durable_lsn = max(self._proof.durable_lsn,
+                                          claims_behind(piece, lsn, self._cursor, self._proof))
+            lsn += max(len(piece) - OVERLAP_BYTES, 1) if lsn + len(piece) < stop else len(piece)
