@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contenders.base import BenchError, Contender, free_port
+from bench.contenders.base import BenchError, Contender
 from bench.cost import descendants
 from tests.system.engines import PROGRAM, EngineProcess
 
@@ -37,7 +37,7 @@ class VolrepPair(Contender):
             engine = EngineProcess(name, self.folder / name, self.folder / "log")
             engine.state_dir.mkdir()
             self._engines.append(engine)
-            engine.start("--listen", "127.0.0.1", "--port", str(free_port()))
+            engine.start("--listen", "127.0.0.1", "--port", "0")
             self._volrep("host", "add", name, f"local={engine.state_dir}", "address=127.0.0.1")
             self._volrep("-g", DG, "-H", name, "volume", "create", VOLUME, str(self.size_bytes))
             self._volrep("-g", DG, "-H", name, "volume", "create", SRL, str(SRL_BYTES))
@@ -69,9 +69,8 @@ class VolrepPair(Contender):
         return [pid for engine in self._engines for pid in (engine.pid, *descendants(engine.pid))]
 
     def stop(self) -> None:
-        """Engines and workers; the engine is asked to take its workers along."""
+        """SIGTERM: the engine takes its workers along."""
         for engine in self._engines:
-            self._volrep("-H", engine.name, "engine", "stop")
             engine.stop()
         self._engines.clear()
         super().stop()

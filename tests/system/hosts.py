@@ -45,10 +45,45 @@ def _which(program: str) -> str:
     raise AssertionError(f"{program} is not installed; packaging/setup-system.sh test installs it")
 
 
-class Host:
-    """One host. `bare` has Python and sshd but no volrep, for installing it over SSH."""
+PRIVATE = ("/etc", "/opt", "/usr/local", "/var/lib")
 
-    def __init__(self, node: Node, folder: Path, operator_key: str, *, bare: bool) -> None:
+
+def private(folder: Path) -> list[str]:
+    """Command prefix: a mount namespace in which changes below PRIVATE are seen by nobody else, and no systemd is.
+
+    Overlays with their changes in memory: every path stays readable (a Python below /usr/local works), and
+    nothing of an installation survives the last process of the host.
+    """
+    changes = folder / "changes"
+    changes.mkdir()
+    script = [f"mount -t tmpfs changes {changes}"]
+    for number, path in enumerate(path for path in PRIVATE if Path(path).is_dir()):
+        upper, work = changes / f"{number}.upper", changes / f"{number}.work"
+        script.append(f"mkdir {upper} {work}")
+        script.append(f"mount -t overlay -o lowerdir={path},upperdir={upper},workdir={work} overlay {path}")
+    if Path("/run/systemd").is_dir():
+        script.append("mount -t tmpfs none /run/systemd")
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-ec", f'{"; ".join(script)}; exec "$@"', "sh"]
+
+
+def link_tools_without_python(folder: Path) -> None:
+    """A PATH directory with everything that this machine has except any Python."""
+    folder.mkdir()
+    for source in ("/usr/bin", "/usr/sbin", "/bin", "/sbin"):
+        for program in Path(source).iterdir():
+            link = folder / program.name
+            if not program.name.startswith("python") and not link.is_symlink():
+                link.symlink_to(program)
+
+
+class Host:
+    """One host. `bare` has sshd (and Python, unless `python` is False) but no volrep, for installing it over SSH.
+
+    The directories where an installation may write are private to a bare host: it sees this machine's, but
+    what it changes there is gone with it (see `private`).
+    """
+
+    def __init__(self, node: Node, folder: Path, operator_key: str, *, bare: bool, python: bool = True) -> None:
         self.name = node.name
         self.address = node.address
         self.node = node
@@ -60,6 +95,10 @@ class Host:
         self.host_key = _keygen(folder / "host_key", f"host {self.name}")
         (folder / "authorized_keys").write_text(operator_key + "\n")
         self.env = {"PATH": f"{folder / 'bin'}:{PATH}", "HOME": str(self.home), "LANG": "C.UTF-8"}
+        if not python:
+            link_tools_without_python(folder / "tools")
+            self.env["PATH"] = str(folder / "tools")
+        self._enter_sshd = (*node.enter, *private(folder)) if bare else node.enter
         if not bare:
             self.env["VOLREP_STATE"] = str(self.state_dir)
             wrapper = folder / "bin" / "volrep"
@@ -80,7 +119,7 @@ class Host:
             "PermitRootLogin yes", "PrintMotd no", "UseDNS no", "MaxStartups 100", "MaxSessions 100",
             "Subsystem sftp internal-sftp", f"SetEnv {settings}", "")))
         with (self.folder / "sshd.log").open("ab") as log:
-            self._sshd = subprocess.Popen([*self.node.enter, _which("sshd"), "-D", "-e", "-f", str(config)],
+            self._sshd = subprocess.Popen([*self._enter_sshd, _which("sshd"), "-D", "-e", "-f", str(config)],
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
         wait_for(self._listens, SSHD_DEADLINE_S, f"sshd of {self.name} to listen")
 
@@ -114,14 +153,14 @@ class Host:
                                     env=self.env)
 
     def worker_pids(self) -> list[int]:
-        """The RVG workers of this host: live processes of its network that run volrep.rvg."""
+        """The RVG workers of this host: live processes of its network that run volrep.rvg.main."""
         found = []
         for pid in self.node.pids():
             try:
                 argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it ended meanwhile
-            if any(b"volrep.rvg" in word or b"volrep/rvg" in word for word in argv):
+            if b"volrep.rvg.main" in argv:
                 found.append(pid)
         return found
 
@@ -219,9 +258,10 @@ class TestBed:
         self.hosts: dict[str, Host] = {}
         self.operator = Operator(self.network.add("operator"), self.folder / "operator")
 
-    def add_host(self, name: str, *, bare: bool = False, engine: bool = True) -> Host:
+    def add_host(self, name: str, *, bare: bool = False, python: bool = True, engine: bool = True) -> Host:
         """A host with its sshd running, known to the operator's SSH; with an engine unless told otherwise."""
-        host = Host(self.network.add(name), self.folder / name, self.operator.public_key, bare=bare)
+        assert python or bare, "an engine needs Python"
+        host = Host(self.network.add(name), self.folder / name, self.operator.public_key, bare=bare, python=python)
         self.hosts[name] = host
         host.start_sshd()
         self.operator.meet(host)

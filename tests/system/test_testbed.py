@@ -26,9 +26,24 @@ def test_ssh_lands_in_the_network_and_environment_of_its_host(two: TestBed) -> N
         assert seen.split()[-2:] == [str(host.state_dir), str(host.folder / "bin" / "volrep")]
 
 
-def test_a_bare_host_has_no_volrep(bed: TestBed) -> None:
+def test_a_bare_host_has_python_and_no_volrep(bed: TestBed) -> None:
     bare = bed.add_host("bare", bare=True)
+    assert bed.operator.ssh(bare, "python3 -c 'print(6 * 7)'").stdout == "42\n"
     assert bed.operator.ssh(bare, "command -v volrep", check=False).returncode != 0
+
+
+def test_what_is_installed_on_a_bare_host_is_seen_nowhere_else(bed: TestBed) -> None:
+    bare = bed.add_host("bare", bare=True)
+    for path in ("/opt/vr-probe", "/usr/local/bin/vr-probe", "/etc/systemd/system/vr-probe", "/var/lib/vr-probe"):
+        bed.operator.ssh(bare, f"mkdir -p {Path(path).parent} && echo here > {path}")
+        assert bed.operator.ssh(bare, f"cat {path}").stdout == "here\n"
+        assert not Path(path).exists()
+
+
+def test_a_host_can_be_without_python(bed: TestBed) -> None:
+    bare = bed.add_host("bare", bare=True, python=False)
+    assert bed.operator.ssh(bare, "command -v sh").stdout.endswith("/sh\n")
+    assert bed.operator.ssh(bare, "command -v python3 python3.11 python", check=False).returncode != 0
 
 
 def test_a_host_key_that_changed_or_is_unknown_is_refused(two: TestBed) -> None:
