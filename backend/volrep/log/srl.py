@@ -91,6 +91,22 @@ class Srl:
         assert 0 <= lsn - self._written_tail_lsn <= self.ring.capacity_bytes, f"LSN {lsn} is not in the log"
         self.end_lsn = lsn
 
+    def restart(self, lsn: int) -> None:
+        """A Secondary's stream begins anew at `lsn`: nothing the ring holds counts any more.
+
+        The caller writes the header (with `tail_lsn` and `applied_lsn` as set here) before it appends. Raises VR-1510.
+        """
+        assert lsn % 8 == 0, f"no record can start at LSN {lsn}"
+        self._check_alive()
+        try:
+            for offset, length in self.ring.spans(lsn, HEADER_BYTES):
+                self.file.write((_PAGE_ZEROES[:length],), offset, durable=True)
+        except OSError as error:
+            raise self._failure(error) from error
+        header = self.header
+        header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
+        self._written_tail_lsn = self.end_lsn = lsn
+
     @property
     def free_bytes(self) -> int:
         """What can be appended without overwriting what the written header still counts on."""

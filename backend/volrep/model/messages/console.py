@@ -8,15 +8,16 @@ STANZA_CLASH = Message(1801, "{file}: {kind} {id} is also in {other}",
                        "ids and aliases are one name space; only a later directory may replace a stanza", Exit.USAGE)
 STANZA_TARGET = Message(1802, "{file}: {kind} {id} names {target}, and there is no such {wanted}",
                         "define {target}, or correct the name", Exit.USAGE)
-NO_SCREEN = Message(1810, "{fastpath!r} is not a fast path", "closest: {closest}; Ctrl+P in the console finds any screen",
-                    Exit.USAGE)
+NO_SCREEN = Message(1810, "{fastpath!r} is not a fast path",
+                    "closest: {closest}; Ctrl+P in the console finds any screen", Exit.USAGE)
 FIELD_EMPTY = Message(1820, "{field} must have a value", "type a value{how}", Exit.USAGE)
 FIELD_NUMBER = Message(1821, "{value!r} in {field} is not a number", "digits only, a sign may stand first", Exit.USAGE)
 FIELD_PATTERN = Message(1822, "{value!r} is not valid for {field}", "{rule}", Exit.USAGE)
 FIELD_CHOICE = Message(1823, "{value!r} is not a choice of {field}", "choices: {choices}", Exit.USAGE)
 FIELD_PATH = Message(1824, "{value!r} in {field} is not an absolute path", "start it with /", Exit.USAGE)
 LIST_EMPTY = Message(1830, "{reason}", "F2 asks again", Exit.REFUSED)
-LIST_FAILED = Message(1831, "the list {title} could not be made: {problem}", "F2 asks again; the command was: {command}")
+LIST_FAILED = Message(1831, "the list {title} could not be made: {problem}",
+                      "F2 asks again; the command was: {command}")
 NOT_JSON = Message(1832, "{command} did not answer with JSON", "run it in a shell (F9) to see what it prints")
 TOO_SLOW = Message(1833, "{command} did not answer within {timeout_s} seconds",
                    "F2 asks again; `host check` shows which host does not answer")

@@ -31,3 +31,7 @@ BEYOND_VOLUME = Message(
     "the volume must be as large as on the Primary; nothing of the record was applied", Exit.FAILED)
 SRL_READ_FAILED = Message(1507, "SRL {path}: reading {length} bytes at LSN {lsn} failed: {reason}",
                           "the RVG is in FAIL; check the disk", Exit.FAILED)
+VOLUME_BUSY = Message(1520, "volume {name} ({path}) is in use by another process",
+                      "another worker, a mount or a device mapping holds it; end that first", Exit.REFUSED)
+VOLUME_RESIZED = Message(1521, "volume {name} ({path}) has {found_bytes} bytes, it had {wanted_bytes} when it joined",
+                         "give it its old size back; resizing goes through volrep", Exit.FAILED)

@@ -1,0 +1,193 @@
+"""The Secondary's end of a link: what arrives is checked, acknowledged, committed in order, acknowledged again.
+
+Nothing is acknowledged before its CRC was checked, nothing reaches the SRL before the Primary's commit LSN covers
+it, nothing reaches a volume before the SRL is durable. The second ack may be a little late on purpose: one sync
+serves all that was committed within COMMIT_DELAY_S, unless the Primary waits for it (sync_ack=data).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from volrep.link.frames import (
+    U64,
+    BadFrame,
+    Frame,
+    FrameType,
+    frame,
+    json_body,
+    json_frame,
+    u64_body,
+)
+from volrep.link.logbuffer import LogBuffer
+from volrep.link.negotiate import Hello, Start, Welcome, parse_said
+from volrep.link.session import Session
+from volrep.log.record import Record
+from volrep.ports.reactor import Loop, Timer
+from volrep.ports.streams import Stream
+
+COMMIT_DELAY_S = 0.002
+COMMIT_NOW_BYTES = 256 << 10  # this much is worth a sync of its own
+ZERO_MAX_BYTES = 64 << 20  # of one REGION_ZERO: bounds how long the loop stands still
+
+_LOG, _COMMIT, _REGION = int(FrameType.LOG), int(FrameType.COMMIT), int(FrameType.REGION)
+_REGION_ZERO, _SYNC_END = int(FrameType.REGION_ZERO), int(FrameType.SYNC_END)
+_HELLO, _START, _REFUSE, _STATE = (int(FrameType.HELLO), int(FrameType.START), int(FrameType.REFUSE),
+                                   int(FrameType.STATE))
+
+
+class ReceiverOwner(Protocol):
+    """Who decides and who writes: the Secondary RVG."""
+
+    def hello(self, hello: Hello) -> Welcome | str:
+        """The answer, or why this Primary is refused."""
+        ...
+
+    def begin(self, start: Start) -> tuple[int, int, int]:
+        """Carry out START; (LSN, generation, incarnation) from which the log goes on. Raises BadFrame."""
+        ...
+
+    def commit(self, view: memoryview, start: int, end: int, records: list[Record]) -> None:
+        """Make view[start:end] durable in the SRL, then apply its records."""
+        ...
+
+    def has_room(self, length: int) -> bool:
+        """Whether the SRL takes `length` bytes now; if not, the owner calls `Receiver.resume` later."""
+        ...
+
+    def applied_lsn(self) -> int: ...
+
+    def region(self, volume: int, offset: int, data: memoryview | None, length: int) -> None:
+        """Write a region (zeroes when `data` is None). Raises BadFrame for a place that does not exist."""
+        ...
+
+    def sync_end(self, lsn: int) -> None: ...
+
+    def told(self, state: dict[str, object]) -> None:
+        """What the Primary says of the link."""
+        ...
+
+    def lost(self, reason: str) -> None: ...
+
+
+class Receiver(Session):
+    def __init__(self, stream: Stream, loop: Loop, log_fd: int, buffer: LogBuffer, owner: ReceiverOwner) -> None:
+        self._buffer = buffer
+        self._owner = owner
+        self._started = False
+        self._prompt = False
+        self._commit_lsn = 0
+        self._unacked = False
+        self._waiting_room = False
+        self._commit_timer: Timer | None = None
+        super().__init__(stream, loop, log_fd, self._log_space)
+
+    def _log_space(self, lsn: int, length: int) -> memoryview:
+        if not self._started:
+            raise BadFrame("log bytes before START")
+        return self._buffer.space(lsn, length)
+
+    def handle(self, received: Frame) -> None:
+        kind, lsn, aux, body = received
+        if kind == _LOG:
+            self._buffer.verify()
+            self._commit_lsn = max(self._commit_lsn, aux)
+            self._unacked = True
+        elif kind == _COMMIT:
+            self._commit_lsn = max(self._commit_lsn, lsn)
+        elif kind == _HELLO and not self._started:
+            self._answer(parse_said(Hello, json_body(body)))
+        elif kind == _START and not self._started:
+            self._start(parse_said(Start, json_body(body)))
+        elif kind == _REFUSE:
+            self.close(f"the Primary ended the link: {json_body(body).get('reason', '')}")
+        elif kind == _STATE:
+            self._owner.told(json_body(body))
+        elif self._started and kind in (_REGION, _REGION_ZERO, _SYNC_END):
+            self._resynchronize(kind, lsn, aux, body)
+        else:
+            raise BadFrame(f"unexpected {FrameType(kind).name} from the Primary")
+
+    def _answer(self, hello: Hello) -> None:
+        answer = self._owner.hello(hello)
+        if isinstance(answer, str):
+            self.push(json_frame(FrameType.REFUSE, {"reason": answer}))
+            self.close(answer)
+            return
+        self.push(json_frame(FrameType.WELCOME, answer.model_dump()))
+
+    def _start(self, start: Start) -> None:
+        lsn, generation, incarnation = self._owner.begin(start)
+        self._buffer.begin(lsn, generation, incarnation)
+        self._started = True
+        self._prompt = start.sync_ack == "data"
+        self._unacked = True
+
+    def _resynchronize(self, kind: int, lsn: int, aux: int, body: memoryview) -> None:
+        if kind == _REGION:
+            self._owner.region(aux, lsn, body, len(body))
+        elif kind == _REGION_ZERO:
+            length = u64_body(body)
+            if length > ZERO_MAX_BYTES:
+                raise BadFrame(f"a zero region of {length} bytes exceeds {ZERO_MAX_BYTES}")
+            self._owner.region(aux, lsn, None, length)
+        else:
+            self._owner.sync_end(lsn)
+
+    def after_frames(self) -> None:
+        """Network ack first: a synchronous application waits for it. Then, when it pays, the commit."""
+        if self.closed or not self._started:
+            return
+        if self._unacked:
+            self._ack()
+        due_bytes = min(self._commit_lsn, self._buffer.verified_lsn) - self._buffer.committed_lsn
+        if due_bytes <= 0:
+            return
+        if self._prompt or due_bytes >= COMMIT_NOW_BYTES:
+            self._commit()
+        elif self._commit_timer is None:
+            self._commit_timer = self.loop.call_at(self.loop.clock.monotonic_s() + COMMIT_DELAY_S, self._commit_due)
+
+    def _commit_due(self) -> None:
+        self._commit_timer = None
+        if not self.closed:
+            self._commit()
+
+    def _commit(self) -> None:
+        buffer = self._buffer
+        due_bytes = min(self._commit_lsn, buffer.verified_lsn) - buffer.committed_lsn
+        if due_bytes <= 0:
+            return
+        if not self._owner.has_room(due_bytes):
+            self._waiting_room = True
+            self.set_reading(False)
+            return
+        start, end, records = buffer.take(self._commit_lsn)
+        if records:
+            self._owner.commit(buffer.view, start, end, records)
+            self._ack()
+
+    def resume(self) -> None:
+        """The SRL has room again."""
+        if self._waiting_room and not self.closed:
+            self._waiting_room = False
+            self._commit()
+            if not self._waiting_room:
+                self.set_reading(True)
+
+    def _ack(self) -> None:
+        self._unacked = False
+        self.push(frame(FrameType.ACK, U64.pack(self._owner.applied_lsn()), lsn=self._buffer.verified_lsn,
+                        aux=self._buffer.committed_lsn))
+
+    def acknowledge_regions(self, count: int) -> None:
+        """`count` region frames since START are durable."""
+        self.push(frame(FrameType.REGION_ACK, lsn=count))
+
+    def say_consistent(self, lsn: int) -> None:
+        self.push(frame(FrameType.CONSISTENT, lsn=lsn))
+
+    def lost(self, reason: str) -> None:
+        if self._commit_timer is not None:
+            self._commit_timer.cancel()
+        self._owner.lost(reason)

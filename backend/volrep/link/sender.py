@@ -1,0 +1,217 @@
+"""The Primary's end of a link: log bytes go out as they lie in the SRL, acknowledgements come back.
+
+Two ways out for the same bytes. *Live*: the batch that is being committed is sent from memory before its sync, when
+everything older is already out. *Catching up*: spans of the SRL by sendfile. A live batch that the kernel
+takes only in part continues as spans, so nothing is ever held in memory for a slow Secondary.
+
+Between log frames the sender asks its `regions` (a resynchronization under way) for the next region, in turns, so
+that neither starves the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from volrep.link.frames import (
+    FRAME_HEADER_BYTES,
+    LOG_BODY_MAX,
+    BadFrame,
+    Frame,
+    FrameType,
+    frame,
+    frame_header,
+    json_body,
+    json_frame,
+    u64_body,
+)
+from volrep.link.negotiate import Detach, Hello, Start, Welcome, parse_said
+from volrep.link.session import Session
+from volrep.ports.reactor import Loop, Timer
+from volrep.ports.streams import Buffer, Stream, StreamClosed
+
+COMMIT_DELAY_S = 0.001  # a commit LSN rides on the next LOG frame, or goes alone after this
+IOV_LIVE_MAX = 1023  # header plus a batch in one sendmsg; a larger batch goes by file
+
+_ACK, _REGION_ACK = int(FrameType.ACK), int(FrameType.REGION_ACK)
+_WELCOME, _REFUSE, _CONSISTENT = int(FrameType.WELCOME), int(FrameType.REFUSE), int(FrameType.CONSISTENT)
+
+
+class LogSource(Protocol):
+    """The Primary's log as a sender sees it."""
+
+    @property
+    def end_lsn(self) -> int:
+        """Appended so far."""
+        ...
+
+    @property
+    def durable_lsn(self) -> int: ...
+
+    def log_fd(self) -> int: ...
+
+    def spans(self, lsn: int, length: int) -> Sequence[tuple[int, int]]: ...
+
+
+class Regions(Protocol):
+    """A resynchronization, as far as the sender drives it."""
+
+    def next_frame(self) -> tuple[Buffer, ...]:
+        """The next region frame as buffers that stay valid until it is sent; () when none is due now."""
+        ...
+
+    def acked(self, count: int) -> None: ...
+
+
+class SenderOwner(Protocol):
+    """Who decides: the Primary's side of one link."""
+
+    def welcomed(self, welcome: Welcome) -> Start | Detach: ...
+
+    def acked(self) -> None:
+        """Positions of the sender moved."""
+        ...
+
+    def consistent(self, lsn: int) -> None:
+        """The Secondary became consistent."""
+        ...
+
+    def lost(self, reason: str, *, detach: bool) -> None:
+        """The connection is over; `detach`: replication cannot go on without an operator."""
+        ...
+
+
+class Sender(Session):
+    def __init__(self, stream: Stream, loop: Loop, log: LogSource, owner: SenderOwner, hello: Hello) -> None:
+        super().__init__(stream, loop, log.log_fd(), _no_log)
+        self._log = log
+        self._owner = owner
+        self.streaming = False
+        self.prompt_commit = hello.sync_ack == "data"
+        self.sent_lsn = self.network_lsn = self.data_lsn = self.applied_lsn = 0
+        self.sent_bytes = 0
+        self.regions: Regions | None = None
+        self._announced_lsn = 0
+        self._commit_timer: Timer | None = None
+        self._region_turn = False
+        self._detach = False
+        self.push(json_frame(FrameType.HELLO, hello.model_dump()))
+
+    # the log grows
+
+    def offer(self, buffers: Sequence[Buffer], start_lsn: int, end_lsn: int) -> None:
+        """A batch is about to be appended at `start_lsn`: send it now if it is the next thing to send.
+
+        Whatever the kernel does not take continues from the SRL, so the caller appends before the loop turns.
+        """
+        length = end_lsn - start_lsn
+        if (self.sent_lsn != start_lsn or not self.streaming or self.closed or not self.outbox.idle
+                or length > LOG_BODY_MAX or len(buffers) > IOV_LIVE_MAX):
+            return
+        header = frame_header(FrameType.LOG, length=length, lsn=start_lsn, aux=self._log.durable_lsn)
+        self._announced_lsn = self._log.durable_lsn
+        try:
+            sent = self.stream.send([header, *buffers])
+        except StreamClosed as error:
+            self.close(str(error))
+            return
+        self.sent_lsn = end_lsn
+        self.sent_bytes += length
+        if sent < FRAME_HEADER_BYTES:
+            self.outbox.add(header[sent:])
+        from_byte = max(0, sent - FRAME_HEADER_BYTES)
+        if from_byte < length:
+            self.outbox.add_spans(self._log.spans(start_lsn + from_byte, length - from_byte))
+            self._want_writable(True)
+        elif not self.stream.flush():
+            self._want_writable(True)
+
+    def committed(self) -> None:
+        """The log's durable LSN moved: the Secondary hears of it with the next LOG frame, or soon."""
+        if not self.streaming or self.closed:
+            return
+        if self.sent_lsn < self._log.end_lsn or self.prompt_commit:
+            self.pump()
+        elif self._commit_timer is None:
+            self._commit_timer = self.loop.call_at(self.loop.clock.monotonic_s() + COMMIT_DELAY_S, self._commit_due)
+
+    def _commit_due(self) -> None:
+        self._commit_timer = None
+        self.pump()
+
+    def refill(self) -> bool:
+        if not self.streaming:
+            return False
+        if self._region_turn and self._add_region():
+            return True
+        if self.sent_lsn < self._log.end_lsn:
+            self._add_log()
+            return True
+        if self._announced_lsn < self._log.durable_lsn and (self._commit_timer is None or self.prompt_commit):
+            self._announced_lsn = self._log.durable_lsn
+            self.outbox.add(frame(FrameType.COMMIT, lsn=self._announced_lsn))
+            return True
+        return self._add_region()
+
+    def _add_log(self) -> None:
+        length = min(LOG_BODY_MAX, self._log.end_lsn - self.sent_lsn)
+        self._announced_lsn = self._log.durable_lsn
+        self.outbox.add(frame_header(FrameType.LOG, length=length, lsn=self.sent_lsn, aux=self._announced_lsn))
+        self.outbox.add_spans(self._log.spans(self.sent_lsn, length))
+        self.sent_lsn += length
+        self.sent_bytes += length
+        self._region_turn = True
+
+    def _add_region(self) -> bool:
+        self._region_turn = False
+        buffers = self.regions.next_frame() if self.regions is not None else ()
+        for buffer in buffers:
+            self.outbox.add(buffer)
+            self.sent_bytes += len(buffer)
+        return bool(buffers)
+
+    # the Secondary answers
+
+    def handle(self, received: Frame) -> None:
+        kind, lsn, aux, body = received
+        if kind == _ACK:
+            self._acked(lsn, aux, u64_body(body))
+        elif kind == _REGION_ACK and self.regions is not None:
+            self.regions.acked(lsn)
+            self.pump()
+        elif kind == _CONSISTENT:
+            self._owner.consistent(lsn)
+        elif kind == _WELCOME and not self.streaming:
+            self._welcomed(parse_said(Welcome, json_body(body)))
+        elif kind == _REFUSE:
+            self.close(f"refused by the Secondary: {json_body(body).get('reason', '')}")
+        else:
+            self.close(f"unexpected {FrameType(kind).name} from the Secondary")
+
+    def _acked(self, network_lsn: int, data_lsn: int, applied_lsn: int) -> None:
+        if network_lsn > self.sent_lsn or data_lsn > min(network_lsn, self._log.durable_lsn):
+            raise BadFrame(f"acknowledges LSN {network_lsn}/{data_lsn}, sent were {self.sent_lsn}, "
+                           f"committed {self._log.durable_lsn}")
+        self.network_lsn, self.data_lsn, self.applied_lsn = network_lsn, data_lsn, applied_lsn
+        self._owner.acked()
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        decision = self._owner.welcomed(welcome)
+        if isinstance(decision, Detach):
+            self._detach = True
+            self.push(json_frame(FrameType.REFUSE, {"reason": decision.reason}))
+            self.close(decision.reason)
+            return
+        self.sent_lsn = self.network_lsn = self.data_lsn = self._announced_lsn = decision.lsn
+        self.streaming = True
+        self.push(json_frame(FrameType.START, decision.model_dump(), lsn=decision.lsn))
+
+    def lost(self, reason: str) -> None:
+        if self._commit_timer is not None:
+            self._commit_timer.cancel()
+        self.streaming = False
+        self._owner.lost(reason, detach=self._detach)
+
+
+def _no_log(lsn: int, length: int) -> memoryview:
+    raise BadFrame(f"a Secondary sent {length} log bytes at LSN {lsn}")

@@ -1,0 +1,77 @@
+"""State tables of RVGs and links. Nothing else changes a state; docs/states.md is generated from here.
+
+A row says: in this state, on this event, go there, and why. `step` is the only way through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from volrep.model.errors import VolrepError
+from volrep.model.messages import links as messages
+from volrep.model.status import LinkState, RvgState
+
+
+class LinkEvent(StrEnum):
+    START = "start"
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+    OVERFLOW = "overflow"
+    DETACH = "detach"
+
+
+class RvgEvent(StrEnum):
+    START = "start"
+    STOP = "stop"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`before` may name several states; the operator reads `why`."""
+
+    before: tuple[StrEnum, ...]
+    event: StrEnum
+    after: StrEnum
+    why: str
+
+
+LINK_ROWS = (
+    Row((LinkState.STALE,), LinkEvent.START, LinkState.ACTIVE, "replication starts"),
+    Row((LinkState.ACTIVE, LinkState.PAUSE), LinkEvent.STOP, LinkState.STALE,
+        "stopped: the log keeps nothing for this Secondary any more"),
+    Row((LinkState.ACTIVE,), LinkEvent.PAUSE, LinkState.PAUSE, "paused: the log keeps what the Secondary misses"),
+    Row((LinkState.PAUSE,), LinkEvent.RESUME, LinkState.ACTIVE, "goes on where it paused"),
+    Row((LinkState.ACTIVE, LinkState.PAUSE), LinkEvent.OVERFLOW, LinkState.STALE,
+        "the SRL filled while this Secondary was away or slow"),
+    Row((LinkState.ACTIVE, LinkState.PAUSE), LinkEvent.DETACH, LinkState.STALE,
+        "the two logs no longer continue each other"),
+)
+
+RVG_ROWS = (
+    Row((RvgState.EMPTY, RvgState.CLEAN), RvgEvent.START, RvgState.ACTIVE, "recovered, open for I/O"),
+    Row((RvgState.ACTIVE,), RvgEvent.STOP, RvgState.CLEAN, "stopped after a last checkpoint"),
+    Row((RvgState.EMPTY, RvgState.CLEAN, RvgState.ACTIVE), RvgEvent.ERROR, RvgState.FAIL,
+        "the SRL or a data volume failed"),
+)
+
+
+def link_step(name: str, state: LinkState, event: LinkEvent) -> LinkState:
+    """The state after `event`. Raises VR-1400 when the table has no such row."""
+    for row in LINK_ROWS:
+        if row.event == event and state in row.before:
+            assert isinstance(row.after, LinkState)
+            return row.after
+    raise VolrepError(messages.LINK_STATE, link=name, state=state.value, verb=event.value,
+                      needed=" or ".join(s.value for row in LINK_ROWS if row.event == event for s in row.before))
+
+
+def rvg_step(state: RvgState, event: RvgEvent) -> RvgState:
+    """The state after `event`; a missing row is a bug of the caller."""
+    for row in RVG_ROWS:
+        if row.event == event and state in row.before:
+            assert isinstance(row.after, RvgState)
+            return row.after
+    raise AssertionError(f"no row for {state} on {event}")

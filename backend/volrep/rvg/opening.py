@@ -1,0 +1,142 @@
+"""From closed files to a journal that may be written: checks, recovery, replay. Blocking; runs in a thread.
+
+Recovery is the same in both roles: replay what the log has beyond the volumes' last checkpoint, sync the
+volumes, raise the incarnation. Nothing is written before all of the log that was durable has been found intact.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from volrep.log.header import SrlHeader
+from volrep.log.record import Record
+from volrep.log.recovery import ScanEnd, scan
+from volrep.log.srl import Srl
+from volrep.model.config import Role, RvgConfig, RvgVolume
+from volrep.model.errors import VolrepError
+from volrep.model.messages import log as messages
+from volrep.ports.disk import DiskFile, save_file
+from volrep.volume.data import DataVolume, apply_records
+
+logger = logging.getLogger("volrep.rvg")
+
+
+@dataclass(slots=True)
+class Opened:
+    """What recovery found. `changed`: volumes that somebody else touched while they were closed."""
+
+    srl: Srl
+    volumes: list[DataVolume | None]
+    end: ScanEnd
+    changed: dict[str, str]
+    was_clean: bool
+
+
+def create_srl(config: RvgConfig) -> None:
+    """Make a fresh SRL for this RVG on its volume. Raises VolrepError."""
+    file = _open_file(config.srl, exclusive=True)
+    try:
+        Srl.create(file, SrlHeader(
+            rds_id=config.rds_id, rvg_id=config.rvg_id, dg=config.dg, rvg=config.name, host=config.host,
+            role=config.role.value, generation=1, capacity_bytes=0, consistent=config.role == Role.PRIMARY,
+            volumes=[_said(v) for v in config.volumes]))
+    finally:
+        file.close()
+
+
+def has_srl(config: RvgConfig) -> bool:
+    """Whether the SRL volume carries an intact SRL header. Raises VR-1503 when it is another RVG's."""
+    file = _open_file(config.srl, exclusive=True)
+    try:
+        found = Srl.open(file).header
+    except VolrepError as error:
+        if error.message is messages.SRL_HEADER_DAMAGED:
+            return False
+        raise
+    finally:
+        file.close()
+    if found.rvg_id != config.rvg_id:
+        raise VolrepError(messages.SRL_FOREIGN, path=config.srl.path, found=f"{found.dg}/{found.rvg} ({found.rvg_id})",
+                          wanted=f"{config.dg}/{config.name} ({config.rvg_id})")
+    return True
+
+
+def ensure_srl(config: RvgConfig, marker: Path) -> None:
+    """Create the SRL on the RVG's first start; `marker` tells later starts that it was there.
+
+    A header that has gone bad afterwards is damage, never a reason to create: the log may hold acknowledged writes.
+    """
+    if not marker.exists() and not has_srl(config):
+        create_srl(config)
+    marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    save_file(marker, config.rvg_id.encode())
+
+
+def open_rvg(config: RvgConfig) -> Opened:
+    """Open, check and recover. Raises VolrepError; then nothing was changed unless it says so."""
+    srl_file = _open_file(config.srl, exclusive=True)
+    opened: list[DataVolume | None] = []
+    try:
+        srl = Srl.open(srl_file)
+        for volume in sorted(config.volumes, key=lambda v: v.index):
+            opened += [None] * (volume.index - len(opened))
+            file = _open_file(volume, exclusive=True)
+            opened.append(DataVolume(volume.name, volume.index, volume.volume_id, file))
+        return _recover(srl, opened)
+    except BaseException:
+        for found in opened:
+            if found is not None:
+                found.file.close()
+        srl_file.close()
+        raise
+
+
+def _recover(srl: Srl, volumes: list[DataVolume | None]) -> Opened:
+    header = srl.header
+    was_clean = header.clean
+    changed = {}
+    for said in header.volumes:
+        volume = volumes[said["index"]] if said["index"] < len(volumes) else None
+        if volume is not None and said.get("stamp"):
+            difference = volume.changed_behind(said["stamp"], clean=was_clean)
+            if difference:
+                changed[volume.name] = difference
+
+    def replay(view: memoryview, records: list[Record]) -> None:
+        apply_records(volumes, view, records)
+
+    end = scan(srl, header.applied_lsn, replay)
+    for volume in volumes:
+        if volume is not None:
+            volume.file.sync()
+    srl.resume_at(end.end_lsn)
+    header.applied_lsn = header.durable_lsn = end.end_lsn
+    if header.role == Role.PRIMARY:
+        header.incarnation = max(header.incarnation, end.incarnation) + 1
+    header.clean = False
+    srl.write_header()
+    logger.info("recovered: %d records replayed up to LSN %d (%s), incarnation %d", end.records, end.end_lsn,
+                end.reason, header.incarnation)
+    return Opened(srl, volumes, end, changed, was_clean)
+
+
+def _open_file(volume: RvgVolume, *, exclusive: bool) -> DiskFile:
+    try:
+        file = DiskFile.open(volume.path, exclusive=exclusive)
+    except BlockingIOError as error:
+        raise VolrepError(messages.VOLUME_BUSY, name=volume.name, path=volume.path) from error
+    except (OSError, ValueError) as error:
+        raise VolrepError(messages.VOLUME_IO_FAILED, name=volume.name, reason=error) from error
+    if file.size_bytes != volume.size_bytes:
+        found = file.size_bytes
+        file.close()
+        raise VolrepError(messages.VOLUME_RESIZED, name=volume.name, path=volume.path, found_bytes=found,
+                          wanted_bytes=volume.size_bytes)
+    return file
+
+
+def _said(volume: RvgVolume) -> dict[str, object]:
+    return {"index": volume.index, "name": volume.name, "size_bytes": volume.size_bytes,
+            "volume_id": volume.volume_id, "stamp": {}}

@@ -1,0 +1,222 @@
+"""The Primary of an RVG: writes of all its volumes become one order.
+
+    NBD connections --submit--> batch --commit--> links (live) + SRL (durable) --> volumes --> replies
+                                                                                     ^
+                     synchronous links in force must have acknowledged, too ---------'
+
+A batch is whatever all connections brought in one turn of the loop; it is committed at the end of the turn with one
+write and one sync. While that is under way the next batch gathers in the sockets.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from volrep.log.record import CONTINUES, BatchEncoder, RecordType, Write, record_bytes
+from volrep.model.errors import VolrepError
+from volrep.nbd import wire
+from volrep.nbd.connection import Connection
+from volrep.nbd.transmission import Request
+from volrep.ports.clock import Clock
+from volrep.rvg.journal import Journal
+from volrep.rvg.lag import LagMeter
+from volrep.rvg.limits import BATCH_COMMIT_BYTES
+from volrep.rvg.outlink import OutLink
+from volrep.rvg.reads import Reads
+
+_WRITE, _ZEROES, _TRIM = int(RecordType.WRITE), int(RecordType.ZEROES), int(RecordType.TRIM)
+
+
+class Primary:
+    """`nbd.connection.Service` and `link.sender.LogSource` of one RVG."""
+
+    def __init__(self, journal: Journal, clock: Clock, reads: Reads, emit: Callable[[str, str], None]) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.reads = reads
+        self.emit = emit
+        self.links: dict[str, OutLink] = {}
+        self.lag = LagMeter(journal.end_lsn, clock.wall_ns())
+        self.writes = self.written_bytes = self.batches = 0
+        self.room_waits = 0
+        self._encoder = BatchEncoder()
+        self._batch: list[Write] = []
+        self._batch_bytes = 0
+        self._owners: list[tuple[Connection, list[bytes]]] = []
+        self._holding: list[Connection] = []
+        self._waiting: deque[tuple[int, Connection, list[bytes]]] = deque()
+        self._last_time_ns = 0
+        journal.on_room = self.commit
+        journal.retain_lsn = self._retain_lsn
+        journal.on_failure = self._failed
+
+    # the log as links see it
+
+    @property
+    def end_lsn(self) -> int:
+        return self.journal.end_lsn
+
+    @property
+    def durable_lsn(self) -> int:
+        return self.journal.durable_lsn
+
+    def log_fd(self) -> int:
+        return self.journal.srl.file.fileno()
+
+    def spans(self, lsn: int, length: int) -> Sequence[tuple[int, int]]:
+        return self.journal.srl.spans(lsn, length)
+
+    def _retain_lsn(self) -> int:
+        return min((link.retain_lsn for link in self.links.values()), default=self.journal.end_lsn)
+
+    # requests
+
+    def submit(self, connection: Connection, requests: list[Request]) -> None:
+        """Requests of one receive; see `nbd.connection.Service`."""
+        assert connection.export is not None
+        if self.journal.failure is not None:
+            self._refuse(connection, requests)
+            return
+        volume = connection.export.volume_index
+        batch, cookies, reads = self._batch, [], False
+        held = False
+        for command, _, cookie, offset, length, payload, last in requests:
+            if command == wire.CMD_WRITE:
+                batch.append((_WRITE if last else _WRITE | CONTINUES, volume, offset, length, payload))
+                self._batch_bytes += record_bytes(length)
+                held = True
+                if last:
+                    cookies.append(cookie)
+            elif command == wire.CMD_READ:
+                self.reads.read(connection, cookie, volume, offset, length)
+                reads = True
+            else:
+                self._other(connection, command, cookie, volume, offset, length, cookies)
+        if reads:
+            connection.flush_replies()
+            self.reads.flushed()
+        if cookies:
+            self._owners.append((connection, cookies))
+        if held:
+            self._holding.append(connection)
+        if self._batch_bytes >= BATCH_COMMIT_BYTES:
+            self.commit()
+
+    def _other(self, connection: Connection, command: int, cookie: bytes, volume: int, offset: int, length: int,
+               cookies: list[bytes]) -> None:
+        if command in (wire.CMD_WRITE_ZEROES, wire.CMD_TRIM):
+            kind = _TRIM if command == wire.CMD_TRIM else _ZEROES
+            self._batch.append((kind, volume, offset, length, None))
+            self._batch_bytes += record_bytes(0)
+            cookies.append(cookie)
+        elif command == wire.CMD_BLOCK_STATUS:
+            self.reads.block_status(connection, cookie, volume, offset, length)
+        else:  # FLUSH: every completed write is durable already; CACHE: nothing to promise
+            connection.reply_writes([cookie])
+
+    def _refuse(self, connection: Connection, requests: list[Request]) -> None:
+        for _, _, cookie, _, _, _, last in requests:
+            if last:
+                connection.reply_error(cookie, errno.EIO)
+        connection.release()
+        connection.flush_replies()
+
+    # the batch
+
+    def commit(self) -> None:
+        """Log, ship, apply and answer what has gathered. Called at the end of each turn, and when room appears."""
+        if not self._batch or self.journal.failure is not None:
+            return
+        if not self._make_room(self._batch_bytes):
+            self.room_waits += 1
+            return
+        batch, owners, holding = self._batch, self._owners, self._holding
+        self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
+        journal, header = self.journal, self.journal.header
+        start_lsn = journal.end_lsn
+        self._last_time_ns = time_ns = max(self.clock.wall_ns(), self._last_time_ns)
+        buffers, end_lsn = self._encoder.encode(
+            batch, lsn=start_lsn, generation=header.generation, incarnation=header.incarnation,
+            timestamp_ns=time_ns, durable_lsn=journal.durable_lsn)
+        for link in self.links.values():
+            link.offer(buffers, start_lsn, end_lsn)
+        try:
+            journal.append(buffers, end_lsn - start_lsn)
+            self.lag.add(end_lsn, len(batch), time_ns)
+            self.writes += len(batch)
+            self.written_bytes += end_lsn - start_lsn
+            self.batches += 1
+            for link in self.links.values():
+                link.committed()
+            journal.apply_writes(batch)
+        except VolrepError:
+            self._fail_batch(owners, holding)
+            return
+        for connection in holding:
+            connection.release()
+        self._complete(owners, end_lsn)
+
+    def _make_room(self, length: int) -> bool:
+        """Whether the SRL takes `length` bytes; links that stand in the way go STALE, a checkpoint is awaited."""
+        journal = self.journal
+        try:
+            if journal.has_room(length):
+                return True
+            needed_lsn = journal.end_lsn + length - journal.capacity_bytes
+            for link in self.links.values():
+                if link.retain_lsn < needed_lsn:
+                    link.overflow()
+            if journal.has_room(length):
+                return True
+        except VolrepError:
+            return False  # the journal has failed and told `_failed`, which has answered the batch
+        journal.checkpoint()
+        return False
+
+    def _complete(self, owners: list[tuple[Connection, list[bytes]]], end_lsn: int) -> None:
+        if self._waiting or self._sync_floor_lsn() < end_lsn:
+            self._waiting.extend((end_lsn, connection, cookies) for connection, cookies in owners)
+            self.release_waiting()
+            return
+        for connection, cookies in owners:
+            connection.reply_writes(cookies)
+            connection.flush_replies()
+
+    def _sync_floor_lsn(self) -> int:
+        """What every synchronous link in force has acknowledged."""
+        return min((link.sync_acked_lsn for link in self.links.values() if link.in_force), default=1 << 63)
+
+    def release_waiting(self) -> None:
+        """Acknowledgements came, or a link fell out of force: complete what no longer waits."""
+        waiting = self._waiting
+        if not waiting:
+            return
+        floor_lsn = self._sync_floor_lsn()
+        answered: dict[Connection, None] = {}
+        while waiting and waiting[0][0] <= floor_lsn:
+            _, connection, cookies = waiting.popleft()
+            connection.reply_writes(cookies)
+            answered[connection] = None
+        for connection in answered:
+            connection.flush_replies()
+
+    # failure
+
+    def _failed(self, error: VolrepError) -> None:
+        self.emit("rvg_fail", f"{error.id} {error.text}")
+        for link in self.links.values():
+            link.disconnect("the RVG is in FAIL")
+        owners, holding = self._owners, self._holding
+        self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
+        self._fail_batch(owners, holding)
+
+    def _fail_batch(self, owners: list[tuple[Connection, list[bytes]]], holding: list[Connection]) -> None:
+        for connection, cookies in owners:
+            for cookie in cookies:
+                connection.reply_error(cookie, errno.EIO)
+        for connection in holding:
+            connection.release()
+        for connection, _ in owners:
+            connection.flush_replies()
