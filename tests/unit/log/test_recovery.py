@@ -1,0 +1,231 @@
+"""Recovery on real files: torn tails are cut, lost data is never passed over."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from crc32c import crc32c
+
+from tests.unit.log.support import Log, a_header, a_write, stream
+from volrep.log import recovery
+from volrep.log.record import BadRecord
+from volrep.log.verdict import Proof, is_torn
+from volrep.model.errors import VolrepError
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    return Log(tmp_path / "srl")
+
+
+def test_everything_appended_is_found_after_a_crash(log: Log) -> None:
+    for n in range(50):
+        last = log.append(a_write(0, bytes([n]) * n), a_write(0, b"second"))
+    end_lsn = log.srl.end_lsn
+    log.reopen()
+    end, payloads = log.recover()
+    assert payloads == [data for n in range(50) for data in (bytes([n]) * n, b"second")]
+    assert (end.end_lsn, end.generation, end.incarnation, end.timestamp_ns, end.records) == (end_lsn, 1, 1, last, 100)
+
+
+def test_records_larger_than_a_chunk_and_across_chunks_are_found(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "CHUNK_BYTES", 10_000)
+    blocks = [bytes([n]) * (n * 7919 % 90_000) for n in range(60)]
+    for block in blocks:
+        log.append(a_write(0, block))
+    log.reopen()
+    assert log.recover()[1] == blocks
+
+
+def test_a_log_across_the_edge_is_found(log: Log) -> None:
+    block = bytes(1 << 20)
+    for _ in range(14):
+        log.append(a_write(0, block))
+    log.checkpoint()
+    for n in range(10):
+        log.append(a_write(0, bytes([n]) * (1 << 20)))
+    log.reopen()
+    end, payloads = log.recover()
+    assert [payload[0] for payload in payloads] == list(range(10))
+    assert end.end_lsn > log.srl.header.capacity_bytes
+
+
+def test_a_full_ring_ends_where_it_began(log: Log) -> None:
+    while log.srl.free_bytes > (1 << 20) + 128:
+        log.append(a_write(0, bytes(1 << 20)))
+    log.append(a_write(0, bytes(log.srl.free_bytes - 64)))
+    end_lsn = log.srl.end_lsn
+    log.reopen()
+    assert log.recover()[0].end_lsn == end_lsn == 4096 + log.srl.header.capacity_bytes
+
+
+def test_a_clean_log_is_empty_behind_what_was_applied(log: Log) -> None:
+    log.append(a_write(0, b"done"))
+    log.checkpoint()
+    log.reopen()
+    end, payloads = log.recover()
+    assert (payloads, end.end_lsn, end.records, end.timestamp_ns) == ([], log.srl.header.applied_lsn, 0, 0)
+
+
+@pytest.mark.parametrize("where", [0, 40, 63, 64, 4000])
+def test_a_torn_last_batch_is_cut(log: Log, where: int) -> None:
+    log.append(a_write(0, b"kept"))
+    torn = log.append(a_write(0, b"\x55" * 4096), a_write(0, b"behind"))
+    log.flip(torn + where)
+    log.reopen()
+    end, payloads = log.recover()
+    assert (end.end_lsn, payloads) == (torn, [b"kept"])
+
+
+def test_damage_below_what_the_header_proved_is_not_a_torn_tail(log: Log) -> None:
+    damaged = log.append(a_write(0, b"acknowledged"))
+    log.srl.header.durable_lsn = log.srl.end_lsn
+    log.srl.write_header()
+    log.flip(damaged + 70)
+    before = log.path.read_bytes()
+    log.reopen()
+    with pytest.raises(VolrepError, match=f"LSN {damaged} is damaged.*payload CRC") as caught:
+        log.recover()
+    assert caught.value.id == "VR-1502"
+    assert log.path.read_bytes() == before
+
+
+def test_damage_that_a_later_record_proves_is_not_a_torn_tail(log: Log) -> None:
+    log.append(a_write(0, b"good"))
+    damaged = log.append(a_write(0, b"acknowledged" * 1000), a_write(0, b"same batch"))
+    log.append(a_write(0, b"knows that the batch before was durable"))
+    log.flip(damaged + 8)
+    log.reopen()
+    handed_out: list[int] = []
+    with pytest.raises(VolrepError) as caught:
+        recovery.scan(log.srl, 4096, lambda _, records: handed_out.append(len(records)))
+    assert caught.value.id == "VR-1502"
+    assert handed_out == [1]
+
+
+def test_the_proof_may_lie_far_behind_and_across_pieces(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recovery, "CHUNK_BYTES", 4096)
+    damaged = log.append(a_write(0, b"acknowledged"))
+    monkeypatch.setattr(recovery, "RECORD_MAX_BYTES", 4096 + 64)
+    for _ in range(9):
+        log.append(a_write(0, bytes(3000)), durable_lsn=damaged)  # claims that prove nothing
+    proof = log.append(a_write(0, b"proof"))
+    assert (proof - damaged) // 4096 > 5
+    log.flip(damaged)
+    log.reopen()
+    with pytest.raises(VolrepError) as caught:
+        log.recover()
+    assert caught.value.id == "VR-1502"
+
+
+def test_an_earlier_record_can_prove_a_later_one() -> None:
+    """A record never claims beyond itself, so this is for logs whose LSNs were read in pieces: pure verdict."""
+    proof = Proof(durable_lsn=5000, own_generation=1)
+    assert not is_torn(BadRecord(4999, "payload CRC", 0), proof)
+    assert is_torn(BadRecord(5000, "payload CRC", 0), proof)
+    assert not is_torn(BadRecord(5000, "type 9", 0, foreign=True), proof)
+
+
+def test_on_a_secondary_records_prove_nothing_about_its_disk(tmp_path: Path) -> None:
+    """Their claims are about the Primary's disk: a batch torn in its middle here is a torn tail."""
+    log = Log(tmp_path / "srl", header=a_header(role="secondary"))
+    torn = log.append(a_write(0, b"\x55" * 5000))
+    log.append(a_write(0, b"durable on the Primary"))
+    log.flip(torn + 100)
+    log.reopen()
+    assert log.recover()[0].end_lsn == torn
+    log.srl.header.durable_lsn = torn + 8  # but its own header does
+    with pytest.raises(VolrepError):
+        log.recover()
+
+
+def test_leftovers_of_a_lost_tail_never_continue_a_newer_run(log: Log) -> None:
+    """Same place, same LSN, intact: only the incarnation tells."""
+    log.append(a_write(0, b"kept"))
+    torn = log.append(a_write(0, b"A" * 192), durable_lsn=4096)
+    leftover = log.append(a_write(0, b"leftover"), durable_lsn=4096)
+    log.flip(torn + 64)
+    log.reopen()
+    end, _ = log.recover()
+    assert end.end_lsn == torn
+    log.srl.resume_at(torn)
+    log.start_run()
+    log.append(a_write(0, b"B" * 192))
+    assert log.srl.end_lsn == leftover
+    log.poke(leftover, stream([a_write(0, b"leftover")], leftover, incarnation=1))  # behind the zeroed page's back
+    log.reopen()
+    assert log.recover()[1] == [b"kept", b"B" * 192]
+
+
+def test_leftovers_behind_a_clean_end_never_count(log: Log) -> None:
+    """No record before them tells the incarnation: the header does."""
+    log.append(a_write(0, b"kept"))
+    log.start_run()
+    log.append(a_write(0, b"newer run"))
+    log.checkpoint()
+    end_lsn = log.srl.end_lsn
+    log.poke(end_lsn, stream([a_write(0, b"leftover")], end_lsn, incarnation=1))
+    log.reopen()
+    assert log.recover()[1] == []
+
+
+def test_records_of_an_earlier_run_still_count_when_they_were_not_applied(log: Log) -> None:
+    log.append(a_write(0, b"first run"))
+    log.reopen()
+    log.srl.resume_at(log.recover()[0].end_lsn)
+    log.start_run()  # without a checkpoint
+    log.append(a_write(0, b"second run"))
+    log.start_run()
+    log.reopen()
+    assert log.recover()[1] == [b"first run", b"second run"]
+
+
+def test_leftovers_of_an_older_generation_never_count(tmp_path: Path) -> None:
+    """An old Primary that became a Secondary and was cut back to the fork."""
+    log = Log(tmp_path / "srl", header=a_header(role="secondary", generation=2, history=[(1, 4096), (2, 5000)]))
+    log.append(a_write(0, bytes(2000)))
+    log.checkpoint()
+    log.poke(log.srl.end_lsn, stream([a_write(0, b"beyond the fork")], log.srl.end_lsn, generation=1, incarnation=9))
+    log.reopen()
+    assert log.recover()[1] == []
+
+
+def test_a_takeover_keeps_what_was_received_before_it(tmp_path: Path) -> None:
+    log = Log(tmp_path / "srl", header=a_header(role="secondary", incarnation=3))
+    log.append(a_write(0, b"received"))
+    header = log.srl.header
+    header.role, header.generation, header.incarnation = "primary", 2, 9
+    header.history.append((2, log.srl.end_lsn))
+    log.srl.write_header()
+    log.append(a_write(0, b"own"))
+    log.srl.write_header()
+    log.reopen()
+    assert log.recover()[1] == [b"received", b"own"]
+
+
+def test_a_record_of_a_newer_version_is_said_to_be_one(log: Log) -> None:
+    lsn = log.append(a_write(0, b"from the future"))
+    body = struct.pack("<IBBHIIQQQQQI", 0x314C5256, 2, 1, 0, 1, 1, lsn, 0, 0, 0, 0, 0)
+    log.poke(lsn, body + crc32c(body).to_bytes(4, "little"))
+    log.reopen()
+    with pytest.raises(VolrepError) as caught:
+        log.recover()
+    assert caught.value.id == "VR-1504"
+
+
+def test_an_intact_record_of_unknown_type_is_not_cut_off(log: Log) -> None:
+    log.append((99, 0, 0, 0, None))
+    log.reopen()
+    with pytest.raises(VolrepError, match="type 99"):
+        log.recover()
+
+
+def test_the_file_is_synced_before_it_is_believed(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    log.append(a_write(0, b"x"))
+    log.reopen()
+    monkeypatch.setattr(log.srl.file, "sync", lambda: order.append("sync"))
+    recovery.scan(log.srl, 4096, lambda *_: order.append("batch"))
+    assert order == ["sync", "batch"]
