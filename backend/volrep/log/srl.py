@@ -94,16 +94,19 @@ class Srl:
     def restart(self, lsn: int) -> None:
         """A Secondary's stream begins anew at `lsn`: nothing the ring holds counts any more.
 
-        The caller writes the header (with `tail_lsn` and `applied_lsn` as set here) before it appends. Raises VR-1510.
+        The caller writes the header (with the positions as set here) before it appends. Raises VR-1510.
         """
         assert lsn % 8 == 0, f"no record can start at LSN {lsn}"
-        self._check_alive()
+        header = self.header
+        # First give up what is proved durable: a crash between the next two writes must leave a log that
+        # ends early, not one that looks damaged.
+        header.durable_lsn = header.applied_lsn
+        self.write_header()
         try:
             for offset, length in self.ring.spans(lsn, HEADER_BYTES):
                 self.file.write((_PAGE_ZEROES[:length],), offset, durable=True)
         except OSError as error:
             raise self._failure(error) from error
-        header = self.header
         header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
         self._written_tail_lsn = self.end_lsn = lsn
 
