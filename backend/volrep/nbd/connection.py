@@ -16,13 +16,14 @@ Bounds, per connection. Each stops the reading of further requests until it is n
     data of reads    READ_BYTES_MAX      8 MiB asked for and not answered (the last request may exceed it, by 32 MiB)
     replies          QUEUED_BYTES_MAX    8 MiB not taken by the kernel (what was in flight then may exceed it)
 
-so at most 2 + 0.3 + (8 + 32) + 8 MiB = 51 MiB, and 2 MiB as long as the client takes its replies and reads in pieces
-below 1 MiB.
+so at most 2 + 0.3 + (8 + 32) + 8 MiB = 51 MiB; a client that sends small requests and takes its replies touches some
+hundred KiB of its receive buffer, an idle one next to nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import mmap
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -75,7 +76,7 @@ class Connection:
     """
 
     __slots__ = (
-        "_advancing", "_cutter", "_data", "_draining", "_end", "_handshake", "_held", "_in_flight", "_loop", "_more",
+        "_advancing", "_cutter", "_draining", "_end", "_handshake", "_held", "_in_flight", "_loop", "_more",
         "_on_closed", "_out", "_queued_bytes", "_read_bytes", "_reading", "_resuming", "_service", "_start", "_stream",
         "_structured", "_timer", "_view", "_writing", "closed", "export", "name",
     )
@@ -89,8 +90,7 @@ class Connection:
         self._handshake = Handshake(exports)
         self._cutter: Cutter | None = None
         self._structured = False
-        self._data = bytearray(RECEIVE_BYTES)
-        self._view = memoryview(self._data)
+        self._view = memoryview(mmap.mmap(-1, RECEIVE_BYTES))  # only what was ever received into takes memory
         self._start = self._end = 0  # what is received and not cut
         self._held = False  # payloads in the buffer belong to the service
         self._more = False  # a bound stopped the cutting; what is received may hold complete requests
@@ -177,7 +177,7 @@ class Connection:
             return False
         if isinstance(outcome, Closed):
             self.flush_replies()
-            self.close(outcome.reason)
+            self._end_with(outcome.reason, logging.INFO if outcome.orderly else logging.WARNING)
             return False
         self._timer.cancel()
         self.export, self._structured = outcome.export, outcome.structured
@@ -304,6 +304,9 @@ class Connection:
 
     def close(self, reason: str) -> None:
         """End it now; replies not yet sent are lost. Idempotent."""
+        self._end_with(reason, logging.INFO)
+
+    def _end_with(self, reason: str, level: int) -> None:
         if self.closed:
             return
         self.closed = True
@@ -312,17 +315,14 @@ class Connection:
         self._stream.close()
         self._out.clear()
         self._queued_bytes = 0
-        self._data = bytearray()
-        self._view = memoryview(self._data)  # payloads still with the service keep the old memory alive
+        self._view = memoryview(b"")  # payloads still with the service keep the old memory alive
         self._start = self._end = 0
-        _log.info("%s: %s", self.name, reason)
+        _log.log(level, "%s: connection closed: %s", self.name, reason)
         self._on_closed(self, reason)
 
     def _fail(self, error: ProtocolError | StreamClosed) -> None:
         self._advancing = False
-        if isinstance(error, ProtocolError):
-            _log.warning("%s: closing the connection: %s", self.name, error)
-        self.close(str(error))
+        self._end_with(str(error), logging.WARNING if isinstance(error, ProtocolError) else logging.INFO)
 
     def _queue(self, reply: bytes) -> None:
         if not self.closed and reply:

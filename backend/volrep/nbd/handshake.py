@@ -1,6 +1,6 @@
 """Fixed newstyle negotiation: bytes in, bytes out, until the transmission phase begins or the client is refused.
 
-Knows the options and their answers; knows no socket, no clock and no volume. One `Handshake` serves one connection:
+Pure. Knows the options and their answers; knows no socket, no clock, no volume. One `Handshake` serves one connection:
 `start()` is sent first, then what `feed` returns for everything that arrives, until `outcome` is set. Answers are a
 table from option to method. Bounds: an option is at most `OPTION_BYTES_MAX` long (longer ones are skipped as they
 arrive and answered TOO_BIG), and a client gets `OPTIONS_MAX` of them.
@@ -43,6 +43,7 @@ class Closed:
     """The connection must be closed once what `feed` returned is sent."""
 
     reason: str
+    orderly: bool = False  # the client said that it is leaving
 
 
 class _Invalid(Exception):
@@ -168,7 +169,7 @@ class Handshake:
         return reply if no_zeroes else reply + wire.EXPORT_NAME_PADDING
 
     def _abort(self, option: int, data: bytes) -> bytes:
-        self._close("the client ended the negotiation")
+        self.outcome = Closed("the client ended the negotiation", orderly=True)
         return _reply(option, wire.REP_ACK)
 
     def _list(self, option: int, data: bytes) -> bytes:

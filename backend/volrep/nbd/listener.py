@@ -3,8 +3,8 @@
 Knows sockets and their ways to be in use, stale or forbidden; knows nothing of the protocol. A unix socket is for its
 owner alone (mode 0600). TCP beyond loopback is refused: NBD without TLS lets everyone read and write.
 
-Memory: `CONNECTIONS_MAX` × 51 MiB (volrep.nbd.connection, the worst a client can do) = 3.2 GiB; with clients that take
-their replies and ask for less than 1 MiB at a time 64 × 2 MiB = 128 MiB.
+Memory: `CONNECTIONS_MAX` × 51 MiB (volrep.nbd.connection, the worst a client can do) = 3.2 GiB; clients that take their
+replies and ask for less than 1 MiB at a time stay below 64 × 2 MiB = 128 MiB.
 """
 
 from __future__ import annotations

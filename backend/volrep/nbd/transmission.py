@@ -1,6 +1,6 @@
 """The transmission phase: bytes into requests, answers into bytes, a batch at a time.
 
-Knows the shape and the rules of requests and replies; knows no socket and no volume. The `Cutter` runs over a
+Pure. Knows the shape and the rules of requests and replies; knows no socket and no volume. The `Cutter` runs over a
 receive buffer and cuts all complete requests out of it in one loop, one unpack each; payloads are slices of the
 buffer, never copied. Invalid requests never leave it: it answers them itself, as nbdkit would.
 

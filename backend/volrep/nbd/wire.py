@@ -1,6 +1,6 @@
 """The numbers of the NBD protocol, named as its specification names them (doc/proto.md of the NBD project).
 
-Knows values only: nothing here decides anything. Everything on the wire is big endian.
+Pure. Knows values only: nothing here decides anything. Everything on the wire is big endian.
 
     request (28 bytes)          simple reply (16 bytes)     structured chunk (20 bytes)
     0  u32 REQUEST_MAGIC        0  u32 SIMPLE_REPLY_MAGIC   0  u32 STRUCTURED_REPLY_MAGIC
