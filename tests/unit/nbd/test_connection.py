@@ -198,6 +198,21 @@ def test_long_writes_pass_in_slices_through_the_one_buffer(bench: Bench) -> None
     assert bytes(seen) == payload
 
 
+def test_a_long_write_is_one_request_with_one_reply(bench: Bench) -> None:
+    bench.negotiate()
+    waiting = write(0, bytes(3 * MIB), cookie=9) + request(wire.CMD_DISC)
+    while waiting:
+        bench.send(waiting)
+        waiting = bench.unsent
+        bench.connection.release()
+        bench.turn(2)
+    assert [r[6] for r in bench.requests()] == [False, False, True]
+    assert bench.reasons == []
+    bench.connection.reply_writes([bench.requests()[-1][2]])
+    bench.connection.flush_replies()
+    assert bench.reasons == [DISCONNECTED]
+
+
 def test_requests_in_flight_are_bounded(bench: Bench) -> None:
     bench.negotiate()
     bench.send(request(wire.CMD_READ, 0, 1) * (IN_FLIGHT_MAX + 500))

@@ -121,16 +121,26 @@ def test_one_client_too_many_is_turned_away_and_a_place_becomes_free_again(
     assert clients[1].recv(100) == b""
 
 
-def test_running_out_of_descriptors_pauses_accepting(reactor: Reactor, tmp_path: Path,
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "v.sock"
-    monkeypatch.setattr(module, "ACCEPT_PAUSE_S", 0.05)
+class Clock:
+    """Time that a test moves."""
+
+    now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def wall_ns(self) -> int:
+        return int(self.now_s * 1e9)
+
+
+def test_running_out_of_descriptors_pauses_accepting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, path = Clock(), tmp_path / "v.sock"
+    reactor = Reactor(clock)
     listener = listen(f"unix:{path}", reactor, EXPORTS, SERVICE)
     real = listener._sock
 
     class Exhausted:
         fileno = real.fileno
-        close = real.close
 
         def accept(self) -> None:
             raise OSError(24, "Too many open files")
@@ -138,7 +148,11 @@ def test_running_out_of_descriptors_pauses_accepting(reactor: Reactor, tmp_path:
     monkeypatch.setattr(listener, "_sock", Exhausted())
     client = _knock(listener, reactor, path)
     monkeypatch.setattr(listener, "_sock", real)
-    reactor.turn()  # waits for the end of the pause: the socket itself does not wake it
-    reactor.turn()
+    for now_s, connections in ((0.5, 0), (1.5, 0), (1.5, 1)):  # at 1.5 s the pause ends, and the next round accepts
+        clock.now_s = now_s
+        reactor.call_soon(lambda: None)
+        reactor.turn()
+        assert len(listener.connections) == connections
     assert client.recv(8) == b"NBDMAGIC"
     listener.close()
+    reactor.close()
