@@ -91,7 +91,6 @@ class _Scan:
 
     def _hand_out(self, view: memoryview, records: list[Record]) -> None:
         if records:
-            self._proof.note(records, self._cursor.generation)
             self._records += len(records)
             self._timestamp_ns = records[-1][7]
             self._on_batch(view, records)

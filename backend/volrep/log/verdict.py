@@ -6,9 +6,10 @@ A torn tail is normal: power went while a batch was being written, and nothing o
 A bad record below a proved LSN is media corruption: cutting the log there would lose acknowledged
 writes without a word. Proof is, for a record at LSN e:
 
-- the header's durable_lsn beyond e;
-- the durable_lsn of a record before e, or of one behind it that belongs to the same stream. On a
-  Secondary records speak about the Primary's disk, so only records of this host's own reign count.
+- the header's durable_lsn or applied_lsn beyond e;
+- a durable_lsn beyond e in a record behind it that belongs to the same stream (one before it claims
+  less than its own LSN). On a Secondary records speak about the Primary's disk, so only records of
+  this host's own reign count.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from volrep.log.header import SrlHeader
-from volrep.log.record import HEADER_BYTES, MAGIC, BadRecord, Cursor, Record, read_header
+from volrep.log.record import HEADER_BYTES, MAGIC, BadRecord, Cursor, read_header
 
 
 @dataclass(slots=True)
@@ -33,11 +34,6 @@ class Proof:
 
     def counts(self, generation: int) -> bool:
         return self.own_generation != 0 and generation == self.own_generation
-
-    def note(self, records: list[Record], generation: int) -> None:
-        """Take in good records, the last one of which has `generation`."""
-        if records and self.counts(generation):
-            self.durable_lsn = max(self.durable_lsn, records[-1][8])
 
 
 def is_torn(bad: BadRecord, proof: Proof) -> bool:

@@ -10,8 +10,8 @@ from crc32c import crc32c
 
 from tests.unit.log.support import Log, a_header, a_write, stream
 from volrep.log import recovery
-from volrep.log.record import BadRecord
-from volrep.log.verdict import Proof, is_torn
+from volrep.log.record import BadRecord, Cursor
+from volrep.log.verdict import Proof, claims_behind, is_torn
 from volrep.model.errors import VolrepError
 
 
@@ -120,12 +120,41 @@ def test_the_proof_may_lie_far_behind_and_across_pieces(log: Log, monkeypatch: p
     assert caught.value.id == "VR-1502"
 
 
-def test_an_earlier_record_can_prove_a_later_one() -> None:
-    """A record never claims beyond itself, so this is for logs whose LSNs were read in pieces: pure verdict."""
+def test_a_record_is_lost_data_below_the_proof_and_torn_from_there_on() -> None:
     proof = Proof(durable_lsn=5000, own_generation=1)
     assert not is_torn(BadRecord(4999, "payload CRC", 0), proof)
     assert is_torn(BadRecord(5000, "payload CRC", 0), proof)
     assert not is_torn(BadRecord(5000, "type 9", 0, foreign=True), proof)
+
+
+def test_only_headers_of_the_same_stream_in_their_place_prove_anything() -> None:
+    proof, cursor = Proof(0, own_generation=2), Cursor(5000, 2, 3)
+    lsn = 8000
+    good = stream([a_write(0, b"x")], lsn, generation=2, incarnation=3, durable_lsn=7000)
+    assert claims_behind(b"VRL1 junk" + bytes(7) + good, lsn - 16, cursor, proof) == 7000
+    assert claims_behind(good, lsn, cursor, proof) == 7000
+    assert claims_behind(good, lsn + 8, cursor, proof) == 0
+    assert claims_behind(bytes(4) + good, lsn - 4, cursor, proof) == 7000
+    for generation, incarnation in ((1, 3), (3, 3), (2, 2)):
+        other = stream([a_write(0, b"x")], lsn, generation=generation, incarnation=incarnation, durable_lsn=7000)
+        assert claims_behind(other, lsn, cursor, proof) == 0
+    assert claims_behind(good, lsn, cursor, Proof(0, own_generation=0)) == 0
+
+
+@pytest.mark.parametrize("cut_at", range(0, 72, 8))
+def test_a_proof_across_two_pieces_of_the_look_ahead_counts(
+        log: Log, monkeypatch: pytest.MonkeyPatch, cut_at: int) -> None:
+    damaged = log.append(a_write(0, b"acknowledged"))
+    log.append(a_write(0, bytes(4096 - 64 - 80 - cut_at)), durable_lsn=damaged)
+    proof = log.append(a_write(0, b"proof"))
+    assert proof - damaged == 4096 - cut_at
+    log.flip(damaged)
+    log.reopen()
+    monkeypatch.setattr(recovery, "CHUNK_BYTES", 4096 - 64)
+    monkeypatch.setattr(recovery, "RECORD_MAX_BYTES", 64)
+    with pytest.raises(VolrepError) as caught:
+        log.recover()
+    assert caught.value.id == "VR-1502"
 
 
 def test_on_a_secondary_records_prove_nothing_about_its_disk(tmp_path: Path) -> None:
@@ -180,6 +209,17 @@ def test_records_of_an_earlier_run_still_count_when_they_were_not_applied(log: L
     log.start_run()
     log.reopen()
     assert log.recover()[1] == [b"first run", b"second run"]
+
+
+def test_on_a_secondary_its_own_incarnation_says_nothing_about_records(tmp_path: Path) -> None:
+    """They carry the Primary's."""
+    log = Log(tmp_path / "srl", header=a_header(role="secondary", incarnation=50))
+    log.checkpoint()
+    lsn = log.srl.end_lsn
+    received = stream([a_write(0, b"from the Primary")], lsn, incarnation=2)
+    log.srl.append([received], len(received), durable=True)
+    log.reopen()
+    assert log.recover()[1] == [b"from the Primary"]
 
 
 def test_leftovers_of_an_older_generation_never_count(tmp_path: Path) -> None:

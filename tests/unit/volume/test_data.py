@@ -55,6 +55,7 @@ MIXED: list[Write] = [
     a_write(4096, b"b" * 4096),
     a_write(8192, b"c" * 512, volume=1),
     a_write(100, b"d" * 50),
+    a_write(4000, b"f" * 100),
     (RecordType.ZEROES, 0, 4000, 200, None),
     a_write(4200, b"e" * 10),
     (RecordType.TRIM, 1, 0, 65536, None),
