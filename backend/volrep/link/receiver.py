@@ -28,6 +28,7 @@ from volrep.ports.streams import Stream
 
 COMMIT_DELAY_S = 0.002
 COMMIT_NOW_BYTES = 256 << 10  # this much is worth a sync of its own
+COMMIT_AMID_BYTES = 2 << 20  # commit between two frames, so that what arrives in one turn fits the buffer
 ZERO_MAX_BYTES = 64 << 20  # of one REGION_ZERO: bounds how long the loop stands still
 
 _LOG, _COMMIT, _REGION = int(FrameType.LOG), int(FrameType.COMMIT), int(FrameType.REGION)
@@ -93,6 +94,8 @@ class Receiver(Session):
             self._buffer.verify()
             self._commit_lsn = max(self._commit_lsn, aux)
             self._unacked = True
+            if self._due_bytes() >= COMMIT_AMID_BYTES:
+                self.after_frames()
         elif kind == _COMMIT:
             self._commit_lsn = max(self._commit_lsn, lsn)
         elif kind == _HELLO and not self._started:
@@ -140,7 +143,7 @@ class Receiver(Session):
             return
         if self._unacked:
             self._ack()
-        due_bytes = min(self._commit_lsn, self._buffer.verified_lsn) - self._buffer.committed_lsn
+        due_bytes = self._due_bytes()
         if due_bytes <= 0:
             return
         if self._prompt or due_bytes >= COMMIT_NOW_BYTES:
@@ -148,14 +151,17 @@ class Receiver(Session):
         elif self._commit_timer is None:
             self._commit_timer = self.loop.call_at(self.loop.clock.monotonic_s() + COMMIT_DELAY_S, self._commit_due)
 
+    def _due_bytes(self) -> int:
+        """Verified, covered by the Primary's commit, not yet in the SRL."""
+        return min(self._commit_lsn, self._buffer.verified_lsn) - self._buffer.committed_lsn
+
     def _commit_due(self) -> None:
         self._commit_timer = None
         if not self.closed:
             self._commit()
 
     def _commit(self) -> None:
-        buffer = self._buffer
-        due_bytes = min(self._commit_lsn, buffer.verified_lsn) - buffer.committed_lsn
+        buffer, due_bytes = self._buffer, self._due_bytes()
         if due_bytes <= 0:
             return
         if not self._owner.has_room(due_bytes):

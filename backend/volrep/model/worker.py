@@ -8,7 +8,7 @@ JSON lines over the worker's unix stream socket, at most `LINE_MAX_BYTES` each.
 
 `link.accept` carries the accepted connection as SCM_RIGHTS ancillary data of its line's bytes. One engine
 connection at a time: a newer one replaces the older (a restarted engine adopts a living worker).
-Events that happen while no engine is connected wait in a bounded queue (`EVENTS_WAITING_MAX`, oldest dropped and counted).
+Events that happen while no engine is connected wait in a bounded queue (`EVENTS_WAITING_MAX`, the oldest dropped).
 """
 
 from __future__ import annotations

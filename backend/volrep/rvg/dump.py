@@ -15,7 +15,7 @@ def dump_log(journal: Journal, asked: LogDumpRequest) -> LogDump:
     lsn = asked.from_lsn or journal.retained_lsn()
     found: list[LogRecord] = []
     buffer = bytearray(HEADER_BYTES)
-    assert RECORD_MAX_BYTES < journal.capacity_bytes
+    assert journal.capacity_bytes > RECORD_MAX_BYTES
     while lsn < journal.durable_lsn and len(found) < min(asked.limit, LOG_DUMP_MAX):
         journal.srl.read_into(memoryview(buffer), lsn)
         header = read_header(buffer, 0)

@@ -7,7 +7,8 @@ Both roles use it. It keeps four positions in one stream:
              in the header           the volumes
 
 and one rule: no byte of the ring is overwritten before the volumes are durable beyond it, every link has it
-(`retain_lsn`), and the header says that it is given up. A checkpoint syncs the volumes in a thread, then writes the header.
+(`retain_lsn`), and the header says that it is given up. A checkpoint syncs the volumes in a thread, then writes the
+header.
 """
 
 from __future__ import annotations
@@ -209,7 +210,7 @@ class Journal:
                                       reason=error.strerror or error) from error
 
     def restart_at(self, lsn: int) -> None:
-        """A Secondary begins anew: the stream goes on at `lsn`, whatever the ring holds. The caller saves the header."""
+        """A Secondary begins anew at `lsn`, whatever the ring holds. The caller saves the header."""
         self.srl.restart(lsn)
         self.end_lsn = self.durable_lsn = self.applied_lsn = lsn
         self._marks.clear()

@@ -7,7 +7,6 @@ the link's id; the region map of a copy under way is kept in a file of its own (
 from __future__ import annotations
 
 import uuid
-
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +26,9 @@ from volrep.rvg.resync import Resync
 
 if TYPE_CHECKING:
     from volrep.rvg.primary import Primary
+
+_EVENT_TYPES = {LinkEvent.STOP: "rlk_stopped", LinkEvent.PAUSE: "rlk_paused", LinkEvent.OVERFLOW: "srl_overflow",
+                LinkEvent.DETACH: "rlk_detached"}
 
 
 @dataclass(slots=True)
@@ -180,9 +182,6 @@ class OutLink:
         self.mind.state = link_step(self.config.name, LinkState(self.mind.state), event)
         self.mind.reason = reason
 
-    _EVENT_TYPES = {LinkEvent.STOP: "rlk_stopped", LinkEvent.PAUSE: "rlk_paused",
-                    LinkEvent.OVERFLOW: "srl_overflow", LinkEvent.DETACH: "rlk_detached"}
-
     def _leave(self, event: LinkEvent, reason: str) -> None:
         """Out of ACTIVE: tell the Secondary, close the connection, remember."""
         self._step(event, reason)
@@ -193,7 +192,7 @@ class OutLink:
             self._drop_copy()
             self.mind.syncing = False
         self.disconnect(reason)
-        self._primary.emit(self._EVENT_TYPES[event], f"{self.config.remote_host}: {reason}; link {self.config.name} "
+        self._primary.emit(_EVENT_TYPES[event], f"{self.config.remote_host}: {reason}; link {self.config.name} "
                                                      f"is {self.mind.state}")
         if event == LinkEvent.OVERFLOW:
             self._primary.journal.touch_header()  # the caller writes the header when it moves the tail
@@ -249,8 +248,7 @@ class OutLink:
 
     def _started(self, start: Start) -> None:
         self._why_not_connected = ""
-        self._primary.emit("rlk_connect", f"{self.config.remote_host}: link {self.config.name} connected, "
-                                          f"{'begins' if start.mode == StartMode.BEGIN else 'goes on'} at LSN {start.lsn}")
+        self._primary.emit("rlk_connect", connected_text(self.config, start))
         self.mind.acked_lsn = max(self.mind.acked_lsn, start.lsn)
         assert self.sender is not None
         if self._resync is not None:
@@ -381,6 +379,11 @@ class OutLink:
         if mind.state == LinkState.PAUSE:
             flags.append("primary_paused")
         return flags
+
+
+def connected_text(link: LinkConfig, start: Start) -> str:
+    how = "begins" if start.mode == StartMode.BEGIN else "goes on"
+    return f"{link.remote_host}: link {link.name} connected, {how} at LSN {start.lsn}"
 
 
 def _kstate(stale: bool, connected: bool) -> LinkKState:

@@ -14,7 +14,7 @@ import errno
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from volrep.log.record import CONTINUES, BatchEncoder, RecordType, Write, record_bytes
+from volrep.log.record import CONTINUES, HEADER_BYTES, BatchEncoder, RecordType, Write, record_bytes
 from volrep.model.errors import VolrepError
 from volrep.nbd import wire
 from volrep.nbd.connection import Connection
@@ -26,7 +26,9 @@ from volrep.rvg.limits import BATCH_COMMIT_BYTES
 from volrep.rvg.outlink import OutLink
 from volrep.rvg.reads import Reads
 
-_WRITE, _ZEROES, _TRIM = int(RecordType.WRITE), int(RecordType.ZEROES), int(RecordType.TRIM)
+_WRITE, _WRITE_PART = int(RecordType.WRITE), int(RecordType.WRITE) | CONTINUES
+_CMD_WRITE, _CMD_READ = wire.CMD_WRITE, wire.CMD_READ
+_ZEROING = {wire.CMD_WRITE_ZEROES: int(RecordType.ZEROES), wire.CMD_TRIM: int(RecordType.TRIM)}
 
 
 class Primary:
@@ -80,21 +82,25 @@ class Primary:
             self._refuse(connection, requests)
             return
         volume = connection.export.volume_index
-        batch, cookies, reads = self._batch, [], False
-        held = False
-        for command, _, cookie, offset, length, payload, last in requests:
-            if command == wire.CMD_WRITE:
-                batch.append((_WRITE if last else _WRITE | CONTINUES, volume, offset, length, payload))
+        batch, cookies = self._batch, []
+        held = read = False
+        for command, flags, cookie, offset, length, payload, last in requests:
+            if command == _CMD_WRITE:
+                batch.append((_WRITE if last else _WRITE_PART, volume, offset, length, payload))
                 self._batch_bytes += record_bytes(length)
                 held = True
                 if last:
                     cookies.append(cookie)
-            elif command == wire.CMD_READ:
+            elif command == _CMD_READ:
                 self.reads.read(connection, cookie, volume, offset, length)
-                reads = True
+                read = True
+            elif command in _ZEROING:
+                batch.append((_ZEROING[command], volume, offset, length, None))
+                self._batch_bytes += HEADER_BYTES
+                cookies.append(cookie)
             else:
-                self._other(connection, command, cookie, volume, offset, length, cookies)
-        if reads:
+                self._inform(connection, command, flags, cookie, offset, length)
+        if read:
             connection.flush_replies()
             self.reads.flushed()
         if cookies:
@@ -104,15 +110,13 @@ class Primary:
         if self._batch_bytes >= BATCH_COMMIT_BYTES:
             self.commit()
 
-    def _other(self, connection: Connection, command: int, cookie: bytes, volume: int, offset: int, length: int,
-               cookies: list[bytes]) -> None:
-        if command in (wire.CMD_WRITE_ZEROES, wire.CMD_TRIM):
-            kind = _TRIM if command == wire.CMD_TRIM else _ZEROES
-            self._batch.append((kind, volume, offset, length, None))
-            self._batch_bytes += record_bytes(0)
-            cookies.append(cookie)
-        elif command == wire.CMD_BLOCK_STATUS:
-            self.reads.block_status(connection, cookie, volume, offset, length)
+    def _inform(self, connection: Connection, command: int, flags: int, cookie: bytes, offset: int,
+                length: int) -> None:
+        """Requests that change nothing."""
+        if command == wire.CMD_BLOCK_STATUS:
+            assert connection.export is not None
+            self.reads.block_status(connection, cookie, connection.export.volume_index, offset, length,
+                                    one=bool(flags & wire.CMD_FLAG_REQ_ONE))
         else:  # FLUSH: every completed write is durable already; CACHE: nothing to promise
             connection.reply_writes([cookie])
 
@@ -204,8 +208,7 @@ class Primary:
 
     # failure
 
-    def _failed(self, error: VolrepError) -> None:
-        self.emit("rvg_fail", f"{error.id} {error.text}")
+    def _failed(self, _: VolrepError) -> None:
         for link in self.links.values():
             link.disconnect("the RVG is in FAIL")
         owners, holding = self._owners, self._holding

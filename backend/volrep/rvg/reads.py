@@ -79,12 +79,14 @@ class Reads:
         logger.error("data volume %s: read failed: %s", self._file(volume).path, error)
         connection.reply_error(cookie, errno.EIO)
 
-    def block_status(self, connection: Connection, cookie: bytes, volume: int, offset: int, length: int) -> None:
+    def block_status(self, connection: Connection, cookie: bytes, volume: int, offset: int, length: int, *,
+                     one: bool) -> None:
+        """Answer with the extents from `offset` on; only the first when `one` (REQ_ONE)."""
         found: list[tuple[int, int]] = []
         try:
             for _, extent_bytes, is_data in self._file(volume).extents(offset, length):
                 found.append((extent_bytes, 0 if is_data else wire.STATE_HOLE | wire.STATE_ZERO))
-                if len(found) == EXTENTS_MAX:
+                if one or len(found) == EXTENTS_MAX:
                     break
         except OSError as error:
             self._failed(connection, cookie, volume, error)

@@ -27,6 +27,7 @@ from volrep.log.record import Record
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig
 from volrep.model.errors import VolrepError
+from volrep.model.messages import log as messages
 from volrep.model.status import LinkKState, LinkState, LinkStatus
 from volrep.ports.clock import Clock
 from volrep.ports.reactor import Timer
@@ -34,6 +35,7 @@ from volrep.ports.streams import Stream
 from volrep.rvg.dialling import TcpDialler
 from volrep.rvg.journal import Journal
 from volrep.rvg.limits import REGION_SYNC_BYTES, REGION_SYNC_INTERVAL_S
+from volrep.rvg.outlink import connected_text
 from volrep.volume.data import DataVolume
 
 _ORDER = "order"  # key of the header's `links` under which the Secondary remembers
@@ -107,8 +109,8 @@ class Secondary:
             header.consistent_after_lsn = 0
             order["order_id"] = start.order_id
             journal.restart_at(start.lsn)
-            self.emit("resync_started" if not start.consistent else "rlk_started",
-                      f"the log begins at LSN {start.lsn}" + ("" if start.consistent else "; inconsistent until copied"))
+            if not start.consistent:
+                self.emit("resync_started", f"inconsistent until all is copied; the log begins at LSN {start.lsn}")
         elif start.lsn != journal.durable_lsn:
             raise BadFrame(f"START at LSN {start.lsn}, the log here ends at {journal.durable_lsn}")
         header.history = list(start.history)
@@ -119,8 +121,7 @@ class Secondary:
         journal.save_header()
         self._regions_received = self._regions_unsynced_bytes = 0
         self._why_not_connected = ""
-        self.emit("rlk_connect", f"{link.remote_host}: link {link.name} connected, "
-                                 f"{'begins' if start.mode == StartMode.BEGIN else 'goes on'} at LSN {start.lsn}")
+        self.emit("rlk_connect", connected_text(link, start))
         return start.lsn, 0, 0
 
     def lost(self, reason: str) -> None:
@@ -183,8 +184,6 @@ class Secondary:
             elif any(is_data for _, _, is_data in target.file.extents(offset, length)):
                 target.file.zero(offset, length, unmap=True)
         except OSError as error:
-            from volrep.model.messages import log as messages
-
             self.journal.fail(VolrepError(messages.VOLUME_IO_FAILED, name=target.name, reason=error))
             return
         self._regions_received += 1
@@ -238,7 +237,8 @@ class Secondary:
 
     def _check_consistent(self) -> None:
         header = self.journal.header
-        if header.consistent or not header.consistent_after_lsn or self.journal.applied_lsn < header.consistent_after_lsn:
+        after_lsn = header.consistent_after_lsn
+        if header.consistent or not after_lsn or self.journal.applied_lsn < after_lsn:
             return
         header.consistent = True
         try:
@@ -251,8 +251,7 @@ class Secondary:
 
     # failure and status
 
-    def _failed(self, error: VolrepError) -> None:
-        self.emit("rvg_fail", f"{error.id} {error.text}")
+    def _failed(self, _: VolrepError) -> None:
         if self._receiver is not None:
             self._receiver.close("the Secondary RVG is in FAIL")
 

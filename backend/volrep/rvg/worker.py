@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from volrep.log.recovery import ScanEnd
-from volrep.model.config import RvgConfig, Role
+from volrep.model.config import Role, RvgConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import links as messages
 from volrep.model.states import RvgEvent, rvg_step
 from volrep.model.status import KState, RvgState, RvgStatus, SrlStatus, VolumeStatus
-from volrep.model.worker import LinkRef, LinkStart, LogDump, LogDumpRequest, WorkerMethod
+from volrep.model.worker import LinkRef, LinkStart, LogDumpRequest, WorkerMethod
 from volrep.nbd.exports import ExportInfo, ExportTable
 from volrep.nbd.listener import Listener, listen
 from volrep.ports.clock import Clock

@@ -16,7 +16,7 @@ FIELD_PATTERN = Message(1822, "{value!r} is not valid for {field}", "{rule}", Ex
 FIELD_CHOICE = Message(1823, "{value!r} is not a choice of {field}", "choices: {choices}", Exit.USAGE)
 FIELD_PATH = Message(1824, "{value!r} in {field} is not an absolute path", "start it with /", Exit.USAGE)
 LIST_EMPTY = Message(1830, "{reason}", "F2 asks again", Exit.REFUSED)
-LIST_FAILED = Message(1831, "the list {title} could not be made: {problem}",
+LIST_FAILED = Message(1831, "the values could not be asked for: {problem}",
                       "F2 asks again; the command was: {command}")
 NOT_JSON = Message(1832, "{command} did not answer with JSON", "run it in a shell (F9) to see what it prints")
 TOO_SLOW = Message(1833, "{command} did not answer within {timeout_s} seconds",

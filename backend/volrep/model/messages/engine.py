@@ -85,8 +85,8 @@ LISTEN_TAKEN = Message(1755, "{listen} serves volume {volume} already", "choose 
 ATTACH_NO_WAY = Message(1760, "this host has nothing to make a block device of {volume} with: {reason}",
                         "install qemu-utils (qemu-storage-daemon) or nbd-client; or use NBD directly: {uri}",
                         Exit.REFUSED)
-ATTACH_FAILED = Message(1761, "volume {volume} cannot be attached: {reason}",
-                        "what was done is undone; try `volrep exports` and an NBD client", Exit.FAILED)
+DETACH_FAILED = Message(1761, "{device} of volume {volume} cannot be taken away: {reason}",
+                        "run the command again: what is gone already is left out", Exit.FAILED)
 ATTACHED_ELSEWHERE = Message(1762, "volume {volume} is attached as {device} already{where}",
                              "detach it first: `volrep -g {dg} detach {volume}`", Exit.REFUSED)
 DEVICE_BUSY = Message(1763, "{device} of volume {volume} is in use: {by}",

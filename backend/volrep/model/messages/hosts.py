@@ -1,4 +1,3 @@
 """Messages: hosts."""
 
-from volrep.model.errors import Exit, Message
 

@@ -1,4 +1,3 @@
 """Messages: rds."""
 
-from volrep.model.errors import Exit, Message
 

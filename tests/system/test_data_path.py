@@ -1,0 +1,264 @@
+"""The data path on real workers, files and sockets: durability, order, slow and lost Secondaries."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.nbd_client import NbdClient
+from tests.system.pair import Host, Rds, wait_for
+from volrep.model.config import RvgConfig
+from volrep.model.status import LinkState
+from volrep.rvg.opening import open_rvg
+
+MIB = 1 << 20
+BLOCK = 4096
+SLOTS = 64
+FREEZES = 200
+KILLS = 100
+
+MakeRds = Callable[..., Rds]
+
+
+@pytest.fixture
+def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
+    made: list[Rds] = []
+
+    def make(**kwargs: object) -> Rds:
+        made.append(Rds(tmp_path / f"rds{len(made)}", **kwargs))  # type: ignore[arg-type]
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for rds in made:
+        rds.close()
+
+
+def stamp(number: int) -> bytes:
+    return struct.pack("<Q", number) * (BLOCK // 8)
+
+
+class Counter(threading.Thread):
+    """Writes 1, 2, 3 ... to A and then to B, each number in block number % SLOTS; B only after A completed."""
+
+    def __init__(self, rds: Rds) -> None:
+        super().__init__(daemon=True)
+        self.a, self.b = NbdClient(rds.primary.uri(0)), NbdClient(rds.primary.uri(1))
+        self.number = 0
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.is_set():
+            self.number += 1
+            offset = self.number % SLOTS * BLOCK
+            self.a.write(offset, stamp(self.number))
+            self.b.write(offset, stamp(self.number))
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.join()
+        self.a.close()
+        self.b.close()
+
+
+def recovered_numbers(frozen: Host, copy: Path) -> list[list[int]]:
+    """Copy the files of a stopped worker, recover the copy, and read the numbers of each volume."""
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    config = RvgConfig.model_validate(frozen.config())
+    for named in [config.srl, *config.volumes]:
+        source, named.path = named.path, str(copy / named.name)
+        shutil.copyfile(source, named.path)
+    opened = open_rvg(config)
+    try:
+        found = []
+        for volume in opened.volumes:
+            assert volume is not None
+            data = bytearray(SLOTS * BLOCK)
+            volume.file.read_into([memoryview(data)], 0)
+            numbers = [struct.unpack_from("<Q", data, slot * BLOCK)[0] for slot in range(SLOTS)]
+            assert all(bytes(data[s * BLOCK : (s + 1) * BLOCK]) == stamp(n) for s, n in enumerate(numbers)), "torn"
+            found.append(numbers)
+    finally:
+        for volume in opened.volumes:
+            assert volume is not None
+            volume.file.close()
+        opened.srl.close()
+    return found
+
+
+def expected_numbers(last: int) -> list[int]:
+    return [last - (last - slot) % SLOTS if last - (last - slot) % SLOTS > 0 else 0 for slot in range(SLOTS)]
+
+
+@pytest.mark.parametrize("attributes", [{}, {"synchronous": "override", "encryption": "off"}])
+def test_a_secondary_frozen_at_any_instant_recovers_to_a_prefix(make_rds: MakeRds, tmp_path: Path,
+                                                                attributes: dict[str, str]) -> None:
+    rds = make_rds(volumes=[MIB, MIB], srl_bytes=17 * MIB, attributes=attributes)
+    rds.startrep("blank")
+    rds.wait_up_to_date()
+    writer = Counter(rds)
+    writer.start()
+    tokyo = rds.secondaries[0]
+    assert tokyo.process is not None
+    pause = threading.Event()
+    instants = random.Random(7)
+    seen = set()
+    for _ in range(FREEZES // 2):
+        pause.wait(instants.uniform(0.001, 0.02))
+        tokyo.process.send_signal(signal.SIGSTOP)
+        try:
+            a, b = recovered_numbers(tokyo, tmp_path / "copy")
+        finally:
+            tokyo.process.send_signal(signal.SIGCONT)
+        last_a, last_b = max(a), max(b)
+        assert last_b in (last_a, last_a - 1), f"B is at {last_b}, A at {last_a}"
+        assert a == expected_numbers(last_a)
+        assert b == expected_numbers(last_b)
+        seen.add(last_a)
+    writer.stop()
+    assert len(seen) > FREEZES // 8, "the writer hardly moved between freezes"
+    rds.wait_up_to_date()
+    assert [rds.primary.data(i) == tokyo.data(i) for i in range(2)] == [True, True]
+
+
+def write_until_killed(primary: Host, numbers: random.Random, issued: dict[int, int], completed: dict[int, int],
+                       start: int) -> int:
+    """Keep 16 stamped writes in flight while another thread kills the worker; the last number used."""
+    client = NbdClient(primary.uri(0))
+    killer = threading.Timer(numbers.uniform(0.005, 0.15), primary.kill)
+    killer.start()
+    number = start
+    in_flight: dict[int, int] = {}
+    try:
+        while True:
+            while len(in_flight) < 16:
+                number += 1
+                block = numbers.randrange(256)
+                if block in in_flight.values():
+                    continue  # two writes to one block in flight have no order
+                issued[block] = number
+                in_flight[number] = block
+                client.issue(number, block * BLOCK, stamp(number))
+            done = client.complete()
+            completed[in_flight.pop(done)] = done
+    except OSError:
+        killer.join()
+        client.close()
+        return number
+
+
+def test_a_completed_write_survives_sigkill_at_any_moment(make_rds: MakeRds) -> None:
+    rds = make_rds(volumes=[MIB], srl_bytes=17 * MIB, secondaries=0)
+    numbers = random.Random(11)
+    issued: dict[int, int] = {}
+    completed: dict[int, int] = {}
+    last = 0
+    for round_number in range(KILLS):
+        last = write_until_killed(rds.primary, numbers, issued, completed, last)
+        rds.primary.start()
+        data = rds.primary.data(0)
+        for block, number in completed.items():
+            found = struct.unpack_from("<Q", data, block * BLOCK)[0]
+            assert number <= found <= issued[block], f"round {round_number}: {number} lost, {found} found"
+            assert data[block * BLOCK : (block + 1) * BLOCK] == stamp(found), f"block {block} is torn"
+            completed[block] = found
+    assert last > KILLS * 16
+
+
+def test_a_full_srl_detaches_the_lost_secondary_alone_and_autosync_brings_it_back(make_rds: MakeRds) -> None:
+    rds = make_rds(volumes=[32 * MIB], srl_bytes=17 * MIB, secondaries=2)
+    rds.startrep("blank")
+    rds.wait_up_to_date()
+    lost, well = rds.secondaries
+    lost.reachable = False
+    lost.kill()
+    client = NbdClient(rds.primary.uri(0))
+    slowest_s = 0.0
+    for number in range(60):
+        before = time.monotonic()
+        client.write(number % 32 * MIB, stamp(number + 1) * 256)
+        slowest_s = max(slowest_s, time.monotonic() - before)
+    client.close()
+    states = {link.remote_host: link for link in rds.primary.status().links}
+    assert states["tokyo"].state == LinkState.STALE
+    assert states["tokyo"].reason == "the SRL overflowed"
+    assert states["paris"].state == LinkState.ACTIVE
+    assert "srl_overflow" in [e["type"] for e in rds.primary.events]
+    assert slowest_s < 2.0, f"the application waited {slowest_s:.1f} s"
+    wait_for(lambda: rds.primary.status().links[1].behind_bytes == 0, "paris")
+    assert rds.primary.data(0) == well.data(0)
+    lost.reachable = True
+    lost.start()
+    rds.primary.call("link.start", {"link_id": states["tokyo"].link_id, "method": "autosync"})
+    rds.wait_up_to_date()
+    assert rds.primary.data(0) == lost.data(0)
+
+
+def fio(uri: str, *extra: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["fio", "--name=load", "--ioengine=nbd", f"--uri={uri}", "--rw=randwrite", "--bs=4k", "--iodepth=32",
+         "--size=64m", "--eta=never", *extra], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.parametrize("encryption", ["tls", "off"])
+def test_autosync_under_load_survives_cuts_and_kills(make_rds: MakeRds, encryption: str) -> None:
+    rds = make_rds(volumes=[192 * MIB, 64 * MIB], srl_bytes=256 * MIB, attributes={"encryption": encryption})
+    tokyo = rds.secondaries[0]
+    subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 5 100M 40M", rds.primary.uri(0)], check=True,
+                   capture_output=True)
+    load = fio(rds.primary.uri(1), "--time_based", "--runtime=4", "--rate_iops=4000")
+    rds.startrep("autosync")
+    for _ in range(2):
+        wait_for(lambda: rds.primary.status().links[0].connected, "connected")
+        tokyo.kill()
+        tokyo.start()
+    output, _ = load.communicate(timeout=60)
+    assert load.returncode == 0, output
+    rds.primary.kill()
+    rds.primary.start()
+    rds.wait_up_to_date()
+    assert [rds.primary.data(i) == tokyo.data(i) for i in range(2)] == [True, True]
+    assert tokyo.status().consistent
+
+
+def test_a_paused_link_keeps_its_place(make_rds: MakeRds) -> None:
+    rds = make_rds(volumes=[8 * MIB], srl_bytes=64 * MIB)
+    rds.startrep("blank")
+    rds.wait_up_to_date()
+    link = {"link_id": rds.primary.links[0]["link_id"]}
+    rds.primary.call("link.pause", link)
+    client = NbdClient(rds.primary.uri(0))
+    for number in range(100):
+        client.write(number * BLOCK, stamp(number + 1))
+    client.close()
+    status = rds.primary.status().links[0]
+    assert (status.state, status.behind_writes) == (LinkState.PAUSE, 100)
+    with pytest.raises(RuntimeError, match="VR-1400"):
+        rds.primary.call("link.start", {**link, "method": "autosync"})
+    rds.primary.call("link.resume", link)
+    rds.wait_up_to_date()
+    assert rds.primary.data(0) == rds.secondaries[0].data(0)
+
+
+def test_holes_and_zeroes_are_not_sent_as_data(make_rds: MakeRds) -> None:
+    rds = make_rds(volumes=[256 * MIB], srl_bytes=17 * MIB)
+    client = NbdClient(rds.primary.uri(0))
+    client.write(64 * MIB, stamp(1) * 256)
+    client.write(128 * MIB, bytes(MIB))
+    client.close()
+    rds.startrep("autosync")
+    rds.wait_up_to_date()
+    assert rds.primary.data(0) == rds.secondaries[0].data(0)
+    assert rds.primary.status().links[0].sent_bytes < 2 * MIB
+    blocks = Path(rds.secondaries[0].volumes[0]["path"]).stat().st_blocks * 512
+    assert blocks < 2 * MIB, f"the Secondary allocated {blocks} bytes"
