@@ -153,6 +153,10 @@ class ExportAdd(Shape):
     listen: str = ""  # default: a unix socket in the state directory
 
 
+class ExportRemove(VolumeRef):
+    force: bool = False  # also with connections, which are closed
+
+
 class ExportInfo(Shape):
     dg: str
     rvg: str
@@ -202,6 +206,7 @@ class HistoryEntry(Shape):
     time_ns: int
     method: str
     request: dict[str, object]
+    client: str = ""  # as it named itself in `hello`
 
 
 class HistoryList(Shape):
@@ -243,7 +248,7 @@ METHODS: dict[str, Method] = {
         Method("link.pause", LinkOf, RvgInfo, True, "pause: the log keeps what the Secondary misses"),
         Method("link.resume", LinkOf, RvgInfo, True, "resume after a pause"),
         Method("export.add", ExportAdd, ExportInfo, True, "offer a data volume over NBD"),
-        Method("export.remove", VolumeRef, Nothing, True, "withdraw the exports of a volume"),
+        Method("export.remove", ExportRemove, Nothing, True, "withdraw the exports of a volume"),
         Method("export.list", Scope, ExportList, False, "exports and their connections"),
         Method("attach.add", AttachAdd, AttachInfo, True, "make a block device of an exported volume"),
         Method("attach.remove", VolumeRef, Nothing, True, "unmount and remove the block device"),

@@ -1,0 +1,127 @@
+"""Methods of the control API: exports of data volumes over NBD."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import quote
+
+from volrep.engine.api import ExportAdd, ExportInfo, ExportList, ExportRemove, Scope
+from volrep.engine.host import Host
+from volrep.engine.paths import check_socket_path
+from volrep.engine.store import Change, RvgObject
+from volrep.model.config import ExportConfig, Role
+from volrep.model.errors import VolrepError
+from volrep.model.messages import access
+from volrep.model.messages import engine as messages
+from volrep.model.status import RvgStatus
+from volrep.model.worker import Nothing
+
+EXPORTS_MAX = 8  # of one volume: a unix socket and a few addresses
+_TCP = re.compile(r"tcp:(?:[0-9A-Za-z.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):([1-9][0-9]{0,4})")
+
+
+def export_uri(export: ExportConfig) -> str:
+    """What NBD clients are given."""
+    kind, _, where = export.listen.partition(":")
+    if kind == "unix":
+        return f"nbd+unix:///{export.volume}?socket={quote(where)}"
+    return f"nbd://{where}/{export.volume}"
+
+
+def check_listen(listen: str) -> str:
+    """The form only: the worker knows whether it can. Raises VR-1600, VR-1707."""
+    if listen.startswith("unix:/"):
+        check_socket_path(Path(listen.removeprefix("unix:")))
+        return listen
+    port = _TCP.fullmatch(listen)
+    if port is None or int(port[1]) > 65535:
+        raise VolrepError(access.LISTEN_BAD, listen=listen)
+    return listen
+
+
+def connections(status: RvgStatus | None, volume: str) -> int:
+    if status is None:
+        return 0
+    return sum(found.open_connections for found in status.volumes if found.name == volume)
+
+
+def data_rvg(host: Host, dg: str, volume: str) -> RvgObject:
+    """The RVG of a data volume. Raises VR-1732, VR-1751."""
+    if host.store.volume(dg, volume) is None:
+        raise VolrepError(messages.VOLUME_UNKNOWN, dg=dg, volume=volume, host=host.name)
+    rvg, use = host.rvg_using(dg, volume)
+    if rvg is None or use != "data":
+        raise VolrepError(messages.NOT_IN_RVG, volume=volume, dg=dg, host=host.name)
+    return rvg
+
+
+async def add(host: Host, request: ExportAdd, client: str) -> ExportInfo:
+    rvg = data_rvg(host, request.dg, request.volume)
+    async with host.lock(rvg.dg, rvg.name):
+        rvg = data_rvg(host, request.dg, request.volume)
+        if rvg.role is not Role.PRIMARY:
+            raise VolrepError(messages.SECONDARY_NOT_EXPORTED, volume=request.volume, rvg=rvg.name, host=host.name)
+        listen = check_listen(request.listen or f"unix:{host.paths.nbd_socket(request.dg, request.volume)}")
+        supervisor = host.supervisor(rvg)
+        present = [export.listen for _, export in host.store.exports(request.dg, request.volume)]
+        if listen not in present:
+            _check_room(host, request.volume, listen, present)
+            status, _ = await supervisor.status()
+            if status is None:  # nobody would listen when this returns
+                raise supervisor.absent()
+            await host.change_rvg(rvg, Change("export.add", request, client),
+                                  lambda: host.store.set_exports(request.dg, request.volume, [*present, listen]))
+        status, _ = await supervisor.status()
+    config = ExportConfig(volume=request.volume, listen=listen)
+    return ExportInfo(dg=rvg.dg, rvg=rvg.name, config=config, uri=export_uri(config),
+                      connections=connections(status, request.volume))
+
+
+def _check_room(host: Host, volume: str, listen: str, present: list[str]) -> None:
+    for _, export in host.store.exports():
+        if export.listen == listen:
+            raise VolrepError(messages.LISTEN_TAKEN, listen=listen, volume=export.volume)
+    if len(present) >= EXPORTS_MAX:
+        raise VolrepError(messages.TOO_MANY_EXPORTS, volume=volume, limit=EXPORTS_MAX)
+
+
+async def remove(host: Host, request: ExportRemove, client: str) -> Nothing:
+    if not host.store.exports(request.dg, request.name):
+        return Nothing()
+    rvg = data_rvg(host, request.dg, request.name)
+    async with host.lock(rvg.dg, rvg.name):
+        check_detached(host, request.dg, [request.name])
+        if not request.force:
+            check_unused(request.name, [request.name], (await host.supervisor(rvg).status())[0])
+        await host.change_rvg(rvg, Change("export.remove", request, client),
+                              lambda: host.store.set_exports(request.dg, request.name, []))
+    return Nothing()
+
+
+def check_unused(what: str, volumes: list[str], status: RvgStatus | None) -> None:
+    """Raises VR-1750 when applications have the volumes open."""
+    if used := sum(connections(status, volume) for volume in volumes):
+        raise VolrepError(messages.EXPORTS_IN_USE, volume=what, connections=used)
+
+
+def check_detached(host: Host, dg: str, volumes: list[str]) -> None:
+    """Raises VR-1766."""
+    for attached in host.store.attachments(dg):
+        if attached.volume in volumes:
+            raise VolrepError(messages.STILL_ATTACHED, volume=attached.volume, dg=dg, device=attached.device)
+
+
+async def list_exports(host: Host, request: Scope, _client: str) -> ExportList:
+    """`name` may be a volume or an RVG."""
+    listed = []
+    statuses: dict[tuple[str, str], RvgStatus | None] = {}
+    for dg, export in host.store.exports(request.dg):
+        rvg = data_rvg(host, dg, export.volume)
+        if request.name not in ("", export.volume, rvg.name):
+            continue
+        if (dg, rvg.name) not in statuses:
+            statuses[dg, rvg.name] = (await host.supervisor(rvg).status())[0]
+        listed.append(ExportInfo(dg=dg, rvg=rvg.name, config=export, uri=export_uri(export),
+                                 connections=connections(statuses[dg, rvg.name], export.volume)))
+    return ExportList(exports=listed)
