@@ -103,6 +103,10 @@ class Primary:
         if read:
             connection.flush_replies()
             self.reads.flushed()
+        self._gather(connection, cookies, held=held)
+
+    def _gather(self, connection: Connection, cookies: list[bytes], *, held: bool) -> None:
+        """Remember whom to answer for what joined the batch; commit at once when it is large."""
         if cookies:
             self._owners.append((connection, cookies))
         if held:
