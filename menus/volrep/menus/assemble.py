@@ -13,7 +13,7 @@ from volrep.menus.model import Choice, Dialog, FieldStanza, Send
 
 
 def assemble(dialog: Dialog, values: Mapping[str, str], initial: Mapping[str, str]) -> list[str]:
-    """The words after the program's name. `initial` is what the form showed at first: unchanged attributes are not sent."""
+    """Words after the program's name. `initial` is what the form showed at first; equal attributes are not sent."""
     options: list[str] = []
     positions: dict[int, str] = {}
     attributes: list[str] = []

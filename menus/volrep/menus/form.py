@@ -12,7 +12,7 @@ from typing import Any
 
 from volrep.menus.assemble import assemble, choice_of, environment
 from volrep.menus.extract import Row, fill, matches, rows_at, value_at
-from volrep.menus.model import Dialog, FieldStanza
+from volrep.menus.model import Dialog, FieldStanza, placeholders
 from volrep.menus.show import text_of
 from volrep.model.errors import VolrepError
 from volrep.model.messages import console
@@ -53,6 +53,16 @@ class Form:
                         self.start_with(field.name, found)
                 return True
         return False
+
+    @property
+    def can_discover(self) -> bool:
+        """Whether it is known whose values to ask for."""
+        if self.dialog.discover is None:
+            return False
+        wanted = [each for value in self.dialog.discover.where.values()
+                  for each in ([value] if isinstance(value, str) else value)]
+        values = self.all_values()
+        return all(values.get(name) for template in wanted for name in placeholders(template))
 
     def start_with(self, name: str, value: str) -> None:
         """A new initial value; the value follows unless it was edited."""

@@ -99,11 +99,13 @@ def _load_directory(catalogue: Catalogue, directory: Traversable) -> None:
         raise VolrepError(console.BAD_STANZA, file=directory.name, line=0, problem=f"more than {FILES_MAX} files")
     for path in paths:
         stanzas = parse(path.read_text(encoding="utf-8"), path.name)
-        for each in (*stanzas.menus, *stanzas.selectors, *stanzas.dialogs, *stanzas.views, *stanzas.lists):
-            kind = type(each).__name__.lower()
+        named: list[Screen | ListSource] = [
+            *stanzas.menus, *stanzas.selectors, *stanzas.dialogs, *stanzas.views, *stanzas.lists]
+        for each in named:
             key = f"list {each.id}" if isinstance(each, ListSource) else each.id
             if key in here:
-                raise VolrepError(console.STANZA_CLASH, file=path.name, kind=kind, id=each.id, other=here[key])
+                raise VolrepError(console.STANZA_CLASH, file=path.name, kind=type(each).__name__.lower(), id=each.id,
+                                  other=here[key])
             here[key] = catalogue.files[key] = path.name
             if isinstance(each, ListSource):
                 catalogue.lists[each.id] = each
@@ -136,7 +138,10 @@ def parse(text: str, file: str) -> StanzaFile:
 
 
 def line_of(text: str, location: tuple[int | str, ...]) -> int:
-    """The line of `("dialog", 1, "field", 3, "kind")`: the fourth [[dialog.field]] of the second [[dialog]], then `kind =`."""
+    """The line of an error at `("dialog", 1, "field", 3, "kind")`.
+
+    That is the fourth [[dialog.field]] after the second [[dialog]], and below it `kind =`.
+    """
     lines = text.splitlines()
     at, table = 0, ""
     for index, part in enumerate(location):
@@ -156,7 +161,7 @@ def line_of(text: str, location: tuple[int | str, ...]) -> int:
 def check_links(catalogue: Catalogue) -> None:
     """Everything named exists, and no name means two things."""
     if not isinstance(catalogue.screens.get(ROOT), Menu):
-        raise VolrepError(console.STANZA_TARGET, file="stanzas", kind="catalogue", id="root", target=ROOT, wanted="menu")
+        raise VolrepError(console.STANZA_TARGET, file="stanzas", kind="tree", id="root", target=ROOT, wanted="menu")
     taken: dict[str, str] = dict.fromkeys(catalogue.screens, "")
     for screen in catalogue.screens.values():
         kind, file = type(screen).__name__.lower(), catalogue.files[screen.id]

@@ -1,0 +1,1 @@
+"""The console: renders any stanza tree, composes commands, runs them, shows live pictures. Knows no verb by name."""

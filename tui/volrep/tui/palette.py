@@ -1,0 +1,79 @@
+"""Ctrl+P: any screen, field or help text of the whole tree, found by what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+
+from volrep.menus.extract import fill
+from volrep.menus.load import Catalogue
+from volrep.menus.model import Dialog, Menu, Screen, placeholders
+
+if TYPE_CHECKING:
+    from volrep.tui.app import Console
+
+DISCOVER_MAX = 30  # shown before anything is typed: the first two levels
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`found_by` is searched and seen, `shown` explains it. Weight 1: letters in any order of words will do."""
+
+    target: str
+    found_by: str
+    shown: str
+    weight: float = 1.0
+
+
+def entries(catalogue: Catalogue) -> Iterator[Entry]:
+    """Screens first, then fields, then help texts."""
+    screens = [screen for screen in catalogue.screens.values() if screen.id in catalogue.parents]
+    for screen in screens:
+        yield Entry(screen.id, f"{_title(screen)}  [{screen.id}]", _where(catalogue, screen))
+    for screen in screens:
+        if isinstance(screen, Dialog):
+            for field in screen.fields:
+                if field.kind != "heading":
+                    yield Entry(screen.id, f"{field.label.strip()} ({screen.title})", " ".join(field.help.split()), 0.8)
+    for screen in screens:
+        items = screen.items if isinstance(screen, Menu) else []
+        for text in (screen.help, *(item.help for item in items)):
+            if text:
+                yield Entry(screen.id, " ".join(text.split())[:110], _where(catalogue, screen), 0.5)
+
+
+def _title(screen: Screen) -> str:
+    """The title; the object of a live view is not known yet."""
+    return fill(screen.title, dict.fromkeys(placeholders(screen.title), "…"))
+
+
+def _where(catalogue: Catalogue, screen: Screen) -> str:
+    return " › ".join(_title(each) for each in catalogue.trail(screen.id)[1:-1])
+
+
+class Everywhere(Provider):
+    """Feeds Textual's palette."""
+
+    @property
+    def console(self) -> Console:
+        return cast("Console", self.app)
+
+    async def discover(self) -> Hits:
+        for number, entry in enumerate(entries(self.console.catalogue)):
+            if number >= DISCOVER_MAX:
+                return
+            yield DiscoveryHit(entry.found_by, partial(self.console.open, entry.target, {}), help=entry.shown)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for entry in entries(self.console.catalogue):
+            if entry.weight < 1 and query.lower() not in entry.found_by.lower():
+                continue  # in prose every letter is somewhere
+            score = matcher.match(entry.found_by) * entry.weight
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.found_by), partial(self.console.open, entry.target, {}),
+                          text=entry.found_by, help=entry.shown)

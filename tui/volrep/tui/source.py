@@ -1,0 +1,96 @@
+"""Answers behind lists, discovered values and live views: asks the command once, shares and keeps the answer.
+
+Knows JSON, caching and freshness. Must not know screens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from volrep.menus.extract import Row, choices_of, fill_words
+from volrep.menus.model import Discover, ListSource, View, Words
+from volrep.model.errors import VolrepError
+from volrep.model.messages import console
+from volrep.tui.runner import Program, capture
+
+ANSWERS_MAX = 32  # distinct commands behind all lists are about ten; views add one per RDS that was looked at
+FRESH_S = 10.0  # younger answers are shown without asking again
+TIMEOUT_S = 40.0  # a host that does not answer costs SSH's 10 s per try; three tries and the local part
+
+
+class Source:
+    """One per console. `clock` is monotonic seconds."""
+
+    def __init__(self, program: Program, clock: Callable[[], float] = time.monotonic) -> None:
+        self.program = program
+        self._clock = clock
+        self._answers: OrderedDict[tuple[str, ...], tuple[float, Any]] = OrderedDict()
+        self._asking: dict[tuple[str, ...], asyncio.Task[Any]] = {}
+
+    async def rows(self, source: ListSource, values: Mapping[str, str], *, fresh: bool = False) -> list[Row]:
+        """The rows of a list. Raises VR-1831 to VR-1833, VR-1841; an empty list is not an error here."""
+        if source.choices:
+            return choices_of(source, None, values)
+        return choices_of(source, await self.document(source.command, values, fresh=fresh), values)
+
+    def known_rows(self, source: ListSource, values: Mapping[str, str]) -> list[Row] | None:
+        """What the last answer said, however old; None when there was none."""
+        if source.choices:
+            return choices_of(source, None, values)
+        kept = self._answers.get(tuple(fill_words(source.command, values)))
+        return None if kept is None else choices_of(source, kept[1], values)
+
+    async def discovered(self, discover: Discover, values: Mapping[str, str]) -> Any:
+        return await self.document(discover.command, values, fresh=True)
+
+    async def picture(self, view: View, values: Mapping[str, str]) -> Any:
+        return await self.document(view.command, values, fresh=True)
+
+    def forget(self) -> None:
+        """After a change: nothing that is known may be believed."""
+        self._answers.clear()
+
+    async def document(self, words: Words, values: Mapping[str, str], *, fresh: bool) -> Any:
+        """The JSON of a command. Two who ask at the same time get the same answer, from one process."""
+        argv = tuple(fill_words(words, values))
+        kept = self._answers.get(argv)
+        if kept is not None and not fresh and self._clock() - kept[0] < FRESH_S:
+            return kept[1]
+        task = self._asking.get(argv)
+        if task is None:
+            task = asyncio.create_task(self._ask(argv))
+            self._asking[argv] = task
+            task.add_done_callback(lambda done: self._asked(argv, done))
+        return await asyncio.shield(task)
+
+    async def _ask(self, argv: tuple[str, ...]) -> Any:
+        answer = await capture(self.program, argv, TIMEOUT_S)
+        command = self.program.show(argv)
+        if answer.exit != 0:
+            problem = answer.stderr.decode(errors="replace").strip() or f"exit code {answer.exit}"
+            raise VolrepError(console.LIST_FAILED, problem=problem, command=command)
+        try:
+            return json.loads(answer.stdout)
+        except ValueError as error:
+            raise VolrepError(console.NOT_JSON, command=command) from error
+
+    def _asked(self, argv: tuple[str, ...], done: asyncio.Task[Any]) -> None:
+        del self._asking[argv]
+        if done.cancelled() or done.exception() is not None:
+            return  # whoever awaits the task gets the exception
+        self._answers[argv] = (self._clock(), done.result())
+        self._answers.move_to_end(argv)
+        while len(self._answers) > ANSWERS_MAX:
+            self._answers.popitem(last=False)
+
+    async def close(self) -> None:
+        """End what is still being asked."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,58 @@
+"""Text into lines and columns of terminal cells, wide characters included."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+from rich.cells import cell_len, set_cell_size
+
+COLUMN_MAX = 48  # a single long cell must not push the rest out of sight
+
+
+def clean(text: str) -> str:
+    """What a terminal must not see (control characters, escapes) made visible; tabs become blanks."""
+    text = text.expandtabs(8)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _visible(char) for char in text)
+
+
+def _visible(char: str) -> str:
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in {"Cc", "Cs"} else char
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Paragraph by paragraph; lines that fit stay as they are (tables, addresses)."""
+    lines: list[str] = []
+    for line in text.strip("\n").splitlines():
+        shown = clean(line)
+        fits = cell_len(shown) <= width
+        indent = " " * (len(shown) - len(shown.lstrip()))
+        lines += [shown] if fits else textwrap.wrap(shown, max(8, width), subsequent_indent=indent) or [""]
+    return lines or [""]
+
+
+def columns(rows: Sequence[Sequence[str]], gap: int = 2) -> list[str]:
+    """Rows of cells as lines with aligned columns. Columns that are empty below the heading are left out."""
+    width = max(len(row) for row in rows)
+    filled = [[clean(row[column]) if column < len(row) else "" for row in rows] for column in range(width)]
+    kept = [cells for cells in filled if any(cells[1:]) or len(rows) == 1]
+    sizes = [min(COLUMN_MAX, max(cell_len(cell) for cell in cells)) for cells in kept]
+    lines = []
+    for index in range(len(rows)):
+        cells = [set_cell_size(column[index], size) if number < len(kept) - 1 else column[index]
+                 for number, (column, size) in enumerate(zip(kept, sizes, strict=True))]
+        lines.append((" " * gap).join(cells).rstrip())
+    return lines
+
+
+def fit(text: str, width: int) -> str:
+    """Cut with an ellipsis, or filled with blanks."""
+    if cell_len(text) > width > 0:
+        return set_cell_size(text, width - 1) + "…"
+    return set_cell_size(text, max(0, width))
