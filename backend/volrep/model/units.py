@@ -31,7 +31,7 @@ def parse_size(text: str) -> int:
         raise VolrepError(usage.BAD_SIZE, value=text)
     factor = _FACTORS[match[3].lower()]
     digits, fraction = int(match[1]), match[2] or ""
-    size_bytes = digits * factor + int(fraction or 0) * factor // 10 ** len(fraction)
+    size_bytes: int = digits * factor + int(fraction or 0) * factor // 10 ** len(fraction)
     if size_bytes <= 0:
         raise VolrepError(usage.BAD_SIZE, value=text)
     return size_bytes
