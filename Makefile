@@ -41,6 +41,7 @@ types: $(STAMP)  ## mypy, strict
 
 docs: $(STAMP)  ## regenerate the documents that are made from the code
 	@$(BIN)/python -m volrep.model.messages > docs/messages.md
+	@$(BIN)/python -m volrep.model.states_doc > docs/states.md
 
 check: lint types test  ## everything that CI looks at
 
