@@ -250,6 +250,39 @@ def test_a_paused_link_keeps_its_place(make_rds: MakeRds) -> None:
     assert rds.primary.data(0) == rds.secondaries[0].data(0)
 
 
+@pytest.mark.parametrize("touched", ["london", "tokyo"])
+def test_a_volume_changed_behind_the_worker_s_back_no_longer_counts_as_equal(make_rds: MakeRds, touched: str) -> None:
+    rds = make_rds(volumes=[8 * MIB], srl_bytes=17 * MIB)
+    rds.startrep("blank")
+    rds.wait_up_to_date()
+    for host in rds.hosts:
+        host.stop()
+    host = next(h for h in rds.hosts if h.name == touched)
+    with Path(host.volumes[0]["path"]).open("r+b") as file:
+        file.seek(5 * MIB)
+        file.write(b"an intruder")
+    for host in rds.hosts:
+        host.start()
+    wait_for(lambda: rds.primary.status().links[0].state == LinkState.STALE, "the link is STALE")
+    assert not rds.primary.status().links[0].consistent
+    rds.startrep("autosync")
+    rds.wait_up_to_date()
+    assert rds.primary.data(0) == rds.secondaries[0].data(0)
+
+
+def test_a_clean_stop_and_start_goes_on_where_it_was(make_rds: MakeRds) -> None:
+    rds = make_rds(volumes=[8 * MIB], srl_bytes=17 * MIB)
+    rds.startrep("blank")
+    rds.wait_up_to_date()
+    for host in rds.hosts:
+        host.stop()
+    for host in rds.hosts:
+        host.start()
+    rds.wait_up_to_date()
+    assert rds.primary.status().links[0].state == LinkState.ACTIVE
+    assert not any(event["type"] == "volume_changed" for host in rds.hosts for event in host.events)
+
+
 def test_holes_and_zeroes_are_not_sent_as_data(make_rds: MakeRds) -> None:
     rds = make_rds(volumes=[256 * MIB], srl_bytes=17 * MIB)
     client = NbdClient(rds.primary.uri(0))

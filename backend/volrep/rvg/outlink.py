@@ -162,6 +162,12 @@ class OutLink:
         if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE):
             self._leave(LinkEvent.OVERFLOW, "the SRL overflowed")
 
+    def distrust(self, reason: str) -> None:
+        """This Primary's volumes are not what the log made of them: the Secondary cannot be equal."""
+        self.mind.consistent = False
+        if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE):
+            self._leave(LinkEvent.DETACH, reason)
+
     def reconfigure(self, config: LinkConfig) -> None:
         """Attributes or address changed: what concerns the connection takes a new one."""
         old, self.config = self.config, config
@@ -239,6 +245,8 @@ class OutLink:
         mind, journal = self.mind, self._primary.journal
         if mind.syncing and not mind.delivered and welcome.order_id != mind.order_id:
             mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # nothing was copied yet: begin at the newest
+        if mind.delivered:
+            mind.consistent = welcome.consistent and not mind.syncing  # it knows better
         order = Order(mind.order_id, mind.begin_lsn, mind.consistent and not mind.syncing, mind.delivered)
         decision = decide(order, welcome, history=journal.header.history, retained_lsn=journal.retained_lsn(),
                           durable_lsn=journal.durable_lsn, sync_ack=effective(self.config.attributes)["sync_ack"])

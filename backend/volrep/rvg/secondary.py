@@ -68,6 +68,13 @@ class Secondary:
         """What the header remembers: id of the last order carried out, the Primary's last word on the link."""
         return self.journal.header.links.setdefault(_ORDER, {"order_id": "", "state": "", "reason": "", "link_id": ""})
 
+    def distrust(self, reason: str) -> None:
+        """The volumes here are not what the log made of them: forget the order, so that only a new one goes on."""
+        self._order().update(order_id="", state=LinkState.STALE.value, reason=reason[:200])
+        self.journal.header.consistent = False
+        self.journal.header.consistent_after_lsn = 0
+        self.journal.save_header()
+
     # connections
 
     def accept(self, link: LinkConfig, sock: socket.socket) -> None:

@@ -137,10 +137,19 @@ class Worker:
         journal.on_failure = failed
         self.state = rvg_step(self.state, RvgEvent.START)
         self.emit("rvg_started", _started_text(config, opened.end, was_clean=opened.was_clean))
-        for name, difference in opened.changed.items():
-            self.emit("volume_changed", f"volume {name} was changed while no worker had it: {difference}; "
-                                        "compare it before you rely on it")
         self._adopt(config)
+        if opened.changed:
+            self._distrust(opened.changed)
+
+    def _distrust(self, changed: dict[str, str]) -> None:
+        """Volumes were touched while no worker had them: nothing counts as equal to them any more."""
+        reason = "; ".join(f"volume {name} was changed while no worker had it ({how})" for name, how in changed.items())
+        self.emit("volume_changed", f"{reason}: synchronize before you rely on a copy")
+        if self.primary is not None:
+            for link in self.primary.links.values():
+                link.distrust(reason)
+        if self.secondary is not None:
+            self.secondary.distrust(reason)
 
     def _failed(self, error: VolrepError) -> None:
         if self.state != RvgState.FAIL:
