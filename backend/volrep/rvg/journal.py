@@ -157,8 +157,8 @@ class Journal:
         now_s = self.loop.clock.monotonic_s()
         if self.applied_lsn > self.checkpoint_lsn:
             self.checkpoint()
-        elif self._header_dirty and now_s >= self._header_due_s:
-            self.save_header()
+        elif self._header_dirty and now_s >= self._header_due_s and not self.try_save_header():
+            return
         self.loop.call_at(now_s + CHECKPOINT_INTERVAL_S, self._tick)
 
     def touch_header(self) -> None:
@@ -177,6 +177,14 @@ class Journal:
         self._header_dirty = False
         self._header_due_s = self.loop.clock.monotonic_s() + HEADER_INTERVAL_S
 
+    def try_save_header(self) -> bool:
+        """`save_header` for what no operator asked for: a failure has been told to everybody already."""
+        try:
+            self.save_header()
+        except VolrepError:
+            return False
+        return True
+
     def checkpoint(self) -> None:
         """Start one unless one is under way; `on_room` is called when it is done."""
         if self._checkpointing or self._closed or self.failure is not None:
@@ -194,8 +202,8 @@ class Journal:
             self.header.applied_lsn = max(self.header.applied_lsn, reached_lsn)
             self._marks.append(reached_lsn)
             self._keep_history()
-            self.save_header()
-            self.on_room()
+            if self.try_save_header():
+                self.on_room()
 
         self.background.run(self.sync_volumes, done)
 

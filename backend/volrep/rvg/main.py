@@ -14,10 +14,10 @@ from volrep.ports.clock import SystemClock
 from volrep.ports.reactor import Reactor
 from volrep.ports.threads import ThreadBackground
 from volrep.rvg.control import ControlServer
-from volrep.rvg.limits import COLD_READ_THREADS
+from volrep.rvg.limits import COLD_READ_THREADS, SETUP_THREADS
 from volrep.rvg.worker import Worker
 
-BACKGROUND_THREADS = COLD_READ_THREADS + 4  # cold reads, a checkpoint, a region sync, dialling, map saving
+BACKGROUND_THREADS = COLD_READ_THREADS + 4  # cold reads, a checkpoint, a region sync, reading ahead, map saving
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     clock = SystemClock()
     loop = Reactor(clock)
     background = ThreadBackground(loop, BACKGROUND_THREADS, "volrep")
+    setup = ThreadBackground(loop, SETUP_THREADS, "setup")
 
     def emit(kind: str, message: str) -> None:
         config = worker.config
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
                       type=kind, message=message)
         server.event(event.model_dump(mode="json"))
 
-    worker = Worker(loop, clock, background, emit)
+    worker = Worker(loop, clock, background, setup, emit)
     server = ControlServer(asked.socket, loop, worker.handle)
 
     def stop(_: int, __: object) -> None:
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
     loop.run()
     server.close()
     background.close()
+    setup.close()
     return 0
 
 

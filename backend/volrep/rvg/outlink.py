@@ -10,7 +10,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from volrep.link.frames import FrameType, frame, json_frame
+from volrep.link.frames import BadFrame, FrameType, frame, json_frame
 from volrep.link.negotiate import LINK_PROTOCOL, Detach, Hello, Order, Start, StartMode, VolumeSaid, Welcome, decide
 from volrep.link.sender import Sender
 from volrep.model.attributes import effective
@@ -110,7 +110,8 @@ class OutLink:
         assert sender is not None
         if not mind.delivered:
             mind.delivered = True
-            journal.save_header()
+            if not journal.try_save_header():
+                return
         mind.acked_lsn = max(mind.acked_lsn, sender.data_lsn)
         journal.touch_header()
         if not self.in_force and self._wants_sync() and sender.network_lsn >= journal.end_lsn and not mind.syncing:
@@ -203,7 +204,7 @@ class OutLink:
         if event == LinkEvent.OVERFLOW:
             self._primary.journal.touch_header()  # the caller writes the header when it moves the tail
         else:
-            self._primary.journal.save_header()
+            self._primary.journal.try_save_header()
 
     # connecting
 
@@ -309,8 +310,8 @@ class OutLink:
         self.mind.consistent_after_lsn = self._primary.durable_lsn
         self.mind.syncing = False
         self._drop_copy()
-        self._primary.journal.save_header()
-        self._say_sync_end()
+        if self._primary.journal.try_save_header():
+            self._say_sync_end()
 
     def _say_sync_end(self) -> None:
         if self.connected:
@@ -326,10 +327,13 @@ class OutLink:
             self._maps.remove(self.config.link_id)
 
     def consistent(self, lsn: int) -> None:
+        if self.mind.syncing or not self.mind.consistent_after_lsn:
+            raise BadFrame("unexpected CONSISTENT from the Secondary")
         if self.mind.consistent:
             return
         self.mind.consistent = True
-        self._primary.journal.save_header()
+        if not self._primary.journal.try_save_header():
+            return
         self._primary.emit("resync_stopped", f"{self.config.remote_host}: consistent since LSN {lsn}")
         self.acked()
 

@@ -1,11 +1,13 @@
 """The Primary of an RVG: writes of all its volumes become one order.
 
-    NBD connections --submit--> batch --commit--> links (live) + SRL (durable) --> volumes --> replies
+    NBD connections --submit--> batch --commit--> links (live) + SRL (durable) --> replies --> volumes
                                                                                      ^
                      synchronous links in force must have acknowledged, too ---------'
 
 A batch is whatever all connections brought in one turn of the loop; it is committed at the end of the turn with one
-write and one sync. While that is under way the next batch gathers in the sockets.
+write and one sync. While that is under way the next batch gathers in the sockets. The replies leave before the volumes
+are written, so that applications go on meanwhile; every read is answered in a later turn, so none can miss a write that
+was completed before it (docs/decisions/0007-reply-before-apply.md).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from volrep.log.record import CONTINUES, HEADER_BYTES, BatchEncoder, RecordType, Write, record_bytes
 from volrep.model.errors import VolrepError
@@ -158,13 +161,14 @@ class Primary:
             self.batches += 1
             for link in self.links.values():
                 link.committed()
-            journal.apply_writes(batch)
         except VolrepError:
             self._fail_batch(owners, holding)
             return
+        self._complete(owners, end_lsn)
+        with suppress(VolrepError):  # in FAIL now, which `_failed` has dealt with; the log keeps the writes
+            journal.apply_writes(batch)
         for connection in holding:
             connection.release()
-        self._complete(owners, end_lsn)
 
     def _make_room(self, length: int) -> bool:
         """Whether the SRL takes `length` bytes; links that stand in the way go STALE, a checkpoint is awaited."""

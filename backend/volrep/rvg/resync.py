@@ -50,6 +50,7 @@ class Resync:
         self._acked = 0
         self._warming = False
         self._warmed: tuple[int, int] | None = None
+        self._unreadable: Exception | None = None
         self._finished = False
         self._buffer = bytearray(REGION_BYTES)
         self._view = memoryview(self._buffer)
@@ -73,8 +74,11 @@ class Resync:
         self._outstanding_bytes = self._acked = 0
         self._pieces = self._walk()
         self._next, self._exhausted = None, False
+        self._unreadable = None
 
     def next_frame(self) -> tuple[Buffer, ...]:
+        if self._unreadable is not None:
+            raise self._unreadable
         if self._warming or self._outstanding_bytes >= REGION_WINDOW_BYTES or self._finished:
             return ()
         if self._next is None:
@@ -139,8 +143,7 @@ class Resync:
 
         def done(_: int | None, error: Exception | None) -> None:
             self._warming = False
-            if error is not None:
-                raise error  # a data volume that cannot be read: the worker says so by ending
+            self._unreadable = error  # `next_frame` says so: the connection ends, and the copy is tried again
             self._warmed = (index, offset)
             self._on_ready()
 

@@ -34,7 +34,7 @@ from volrep.ports.reactor import Timer
 from volrep.ports.streams import Stream
 from volrep.rvg.dialling import TcpDialler
 from volrep.rvg.journal import Journal
-from volrep.rvg.limits import REGION_SYNC_BYTES, REGION_SYNC_INTERVAL_S
+from volrep.rvg.limits import REGION_SYNC_BYTES, REGION_SYNC_INTERVAL_S, SETUP_THREADS
 from volrep.rvg.outlink import connected_text
 from volrep.volume.data import DataVolume
 
@@ -79,13 +79,16 @@ class Secondary:
 
     def accept(self, link: LinkConfig, sock: socket.socket) -> None:
         """A connection for `link` that the engine handed over; identity is proved in a thread."""
-        if self._accepting >= 8 or self.journal.failure is not None:
+        if self._accepting >= SETUP_THREADS or self.journal.failure is not None:
             sock.close()  # bounded: proving takes a thread; the Primary tries again
             return
         self._accepting += 1
 
         def done(stream: Stream | None, error: Exception | None) -> None:
             self._accepting -= 1
+            if stream is not None and self.journal.failure is not None:
+                stream.close()  # it failed meanwhile
+                return
             if stream is None:
                 self.emit("rlk_refused", f"connection from {link.remote_host} for link {link.name}: {error}")
                 return
@@ -115,7 +118,11 @@ class Secondary:
             header.consistent = start.consistent
             header.consistent_after_lsn = 0
             order["order_id"] = start.order_id
-            journal.restart_at(start.lsn)
+            try:
+                journal.restart_at(start.lsn)
+            except VolrepError as error:
+                journal.fail(error)
+                raise BadFrame("START cannot be carried out, the SRL fails") from error
             if not start.consistent:
                 self.emit("resync_started", f"inconsistent until all is copied; the log begins at LSN {start.lsn}")
         elif start.lsn != journal.durable_lsn:
@@ -125,7 +132,8 @@ class Secondary:
         link = self._link
         assert link is not None
         order.update(state=LinkState.ACTIVE.value, reason="", link_id=link.link_id)
-        journal.save_header()
+        if not journal.try_save_header():
+            raise BadFrame("START cannot be carried out, the SRL fails")
         self._regions_received = self._regions_unsynced_bytes = 0
         self._why_not_connected = ""
         self.emit("rlk_connect", connected_text(link, start))
@@ -239,8 +247,8 @@ class Secondary:
                 self._receiver.say_consistent(lsn)  # the Primary had not heard
             return
         header.consistent_after_lsn = lsn
-        self.journal.save_header()
-        self._check_consistent()
+        if self.journal.try_save_header():
+            self._check_consistent()
 
     def _check_consistent(self) -> None:
         header = self.journal.header
@@ -248,10 +256,8 @@ class Secondary:
         if header.consistent or not after_lsn or self.journal.applied_lsn < after_lsn:
             return
         header.consistent = True
-        try:
-            self.journal.save_header()
-        except VolrepError:
-            return  # in FAIL now, which the status says
+        if not self.journal.try_save_header():
+            return
         self.emit("resync_stopped", f"consistent since LSN {header.consistent_after_lsn}")
         if self._receiver is not None:
             self._receiver.say_consistent(header.consistent_after_lsn)

@@ -39,10 +39,13 @@ logger = logging.getLogger("volrep.rvg")
 
 
 class Worker:
-    def __init__(self, loop: Reactor, clock: Clock, background: Background, emit: Callable[[str, str], None]) -> None:
+    def __init__(self, loop: Reactor, clock: Clock, background: Background, setup: Background,
+                 emit: Callable[[str, str], None]) -> None:
+        """`background` is for the disks, `setup` for connections being made: a dead host must not hold up a sync."""
         self.loop = loop
         self.clock = clock
         self.background = background
+        self._setup = setup
         self.emit = emit
         self.config: RvgConfig | None = None
         self.state = RvgState.EMPTY
@@ -120,7 +123,7 @@ class Worker:
     def _opened(self, config: RvgConfig, opened: Opened) -> None:
         journal = Journal(opened.srl, opened.volumes, opened.end.end_lsn, self.loop, self.background)
         self.journal = journal
-        self._dialler = TcpDialler(config, self.background)
+        self._dialler = TcpDialler(config, self._setup)
         self.reads = Reads(opened.volumes, self.background)
         if config.role == Role.PRIMARY:
             self.primary = Primary(journal, self.clock, self.reads, self.emit)
