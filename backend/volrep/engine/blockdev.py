@@ -9,7 +9,7 @@ import os
 import time
 from pathlib import Path
 
-from volrep.engine.tools import ToolFailed, run
+from volrep.engine.tools import run
 
 _LOOP_CLR_FD = 0x4C01
 _DEADLINE_S = 5.0
@@ -56,16 +56,12 @@ def loops_of(image: Path) -> list[str]:
 
 
 def attach_loop(image: Path) -> str:
-    """A loop device on a file, around the page cache where the file allows it: one copy in memory is enough.
+    """A loop device on a file. Raises ToolFailed.
 
-    Raises ToolFailed.
+    Without --direct-io: on a FUSE file of QEMU 7.2 it lost writes (8 of 10 file systems that mke2fs made were
+    damaged; without it none of 20). QEMU's files are not cached by the kernel anyway.
     """
-    try:
-        return run("losetup", "-f", "--show", "--direct-io=on", str(image))
-    except ToolFailed:  # older ones make the device, and fail then
-        for half_made in loops_of(image):
-            detach_loop(half_made)
-        return run("losetup", "-f", "--show", str(image))
+    return run("losetup", "-f", "--show", str(image))
 
 
 def detach_loop(device: str) -> None:

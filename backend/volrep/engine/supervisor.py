@@ -153,6 +153,8 @@ class Supervisor:
 
     def _down(self, reason: str) -> None:
         words = last_words(self._log_path)
+        if " INFO " in words:  # what it did before says nothing about its end
+            words = ""
         self.phase, self.pid, self._channel = Phase.DOWN, 0, None
         self.problem = f"the worker is down and will be started again: {reason}"
         self._settled.set()

@@ -24,7 +24,7 @@ def why_not(tool: str) -> str:
 
 
 def run(*argv: str) -> str:
-    """Standard output of a command. Raises ToolFailed with the last line of its standard error."""
+    """Standard output of a command. Raises ToolFailed with what it said on standard error."""
     tool = find_tool(argv[0])
     if tool is None:
         raise ToolFailed(why_not(argv[0]))
@@ -34,6 +34,6 @@ def run(*argv: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolFailed(str(error)) from error
     if done.returncode:
-        said = (done.stderr.strip() or f"status {done.returncode}").splitlines()
-        raise ToolFailed(f"{argv[0]}: {said[-1]}")
+        said = " ".join((done.stderr.strip() or f"status {done.returncode}").split())
+        raise ToolFailed(f"{argv[0]}: {said[:300]}")
     return done.stdout.strip()
