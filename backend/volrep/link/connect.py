@@ -18,6 +18,7 @@ import hmac
 import os
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -124,7 +125,9 @@ def _mac(key: bytes, *parts: bytes) -> bytes:
 
 def _receive(sock: socket.socket, count: int) -> bytes:
     received = b""
+    end_s = time.monotonic() + SETUP_TIMEOUT_S  # for all of it: a byte now and then must not hold a thread
     while len(received) < count:
+        sock.settimeout(max(0.001, end_s - time.monotonic()))
         part = sock.recv(count - len(received))
         if not part:
             raise SetupFailed("the other end closed the connection")

@@ -10,14 +10,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from volrep.link.frames import BadFrame
 from volrep.link.history import History, common_end
+from volrep.model.units import FIRST_LSN
 
 LINK_PROTOCOL = 1
+
+LSN_END = 1 << 63  # LSNs lie below it: nothing writes that much
+SaidLsn = Annotated[int, Field(ge=0, lt=LSN_END, multiple_of=8)]
+SaidGeneration = Annotated[int, Field(ge=0, lt=1 << 32)]
+SaidHistory = Annotated[list[tuple[SaidGeneration, SaidLsn]], Field(max_length=256)]  # the SRL header keeps as many
 
 SaidT = TypeVar("SaidT", bound="_Said")
 
@@ -40,8 +46,8 @@ class Hello(_Said):
     link_id: str
     host: str
     rvg: str
-    history: list[tuple[int, int]]
-    durable_lsn: int
+    history: SaidHistory
+    durable_lsn: SaidLsn
     incarnation: int
     volumes: list[VolumeSaid]
     sync_ack: str
@@ -53,9 +59,9 @@ class Welcome(_Said):
     protocol: int
     host: str
     order_id: str
-    history: list[tuple[int, int]]
-    end_lsn: int
-    applied_lsn: int
+    history: SaidHistory
+    end_lsn: SaidLsn
+    applied_lsn: SaidLsn
     consistent: bool
 
 
@@ -66,10 +72,10 @@ class StartMode(StrEnum):
 
 class Start(_Said):
     mode: StartMode
-    lsn: int
+    lsn: Annotated[SaidLsn, Field(ge=FIRST_LSN)]
     order_id: str
     consistent: bool  # BEGIN only: the volumes are equal already (blank, force)
-    history: list[tuple[int, int]]
+    history: SaidHistory
     sync_ack: str
 
 

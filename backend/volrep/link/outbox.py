@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from volrep.ports.streams import Buffer, Stream
 
-CONTROL_MAX = 256  # frames waiting; owners add only when `idle` or on rare events, so more is a bug
+CONTROL_MAX = 256  # frames waiting: owners add when `idle` or on rare events, so a peer behind more reads nothing
 
 
 class Outbox:
@@ -23,8 +23,12 @@ class Outbox:
     def idle(self) -> bool:
         return not self._items
 
+    @property
+    def full(self) -> bool:
+        return len(self._items) >= CONTROL_MAX
+
     def add(self, data: Buffer) -> None:
-        assert len(self._items) < CONTROL_MAX, "outbox overrun"
+        assert not self.full, "outbox overrun"
         self._items.append(data)
 
     def add_spans(self, spans: Sequence[tuple[int, int]]) -> None:

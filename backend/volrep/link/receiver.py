@@ -75,10 +75,12 @@ class Receiver(Session):
     def __init__(self, stream: Stream, loop: Loop, log_fd: int, buffer: LogBuffer, owner: ReceiverOwner) -> None:
         self._buffer = buffer
         self._owner = owner
+        self._greeted = False
         self._started = False
         self._prompt = False
         self._commit_lsn = 0
         self._unacked = False
+        self._ack_due = False
         self._waiting_room = False
         self._commit_timer: Timer | None = None
         super().__init__(stream, loop, log_fd, self._log_space)
@@ -100,7 +102,7 @@ class Receiver(Session):
             self._commit_lsn = max(self._commit_lsn, lsn)
         elif kind == _HELLO and not self._started:
             self._answer(parse_said(Hello, json_body(body)))
-        elif kind == _START and not self._started:
+        elif kind == _START and self._greeted and not self._started:
             self._start(parse_said(Start, json_body(body)))
         elif kind == _REFUSE:
             self.close(f"the Primary ended the link: {json_body(body).get('reason', '')}")
@@ -117,6 +119,7 @@ class Receiver(Session):
             self.push(json_frame(FrameType.REFUSE, {"reason": answer}))
             self.close(answer)
             return
+        self._greeted = True
         self.push(json_frame(FrameType.WELCOME, answer.model_dump()))
 
     def _start(self, start: Start) -> None:
@@ -183,8 +186,17 @@ class Receiver(Session):
 
     def _ack(self) -> None:
         self._unacked = False
-        self.push(frame(FrameType.ACK, U64.pack(self._owner.applied_lsn()), lsn=self._buffer.verified_lsn,
-                        aux=self._buffer.committed_lsn))
+        self._ack_due = True
+        self.pump()
+
+    def refill(self) -> bool:
+        """One ACK says it all: while the Primary reads nothing they do not gather."""
+        if not self._ack_due:
+            return False
+        self._ack_due = False
+        self.outbox.add(frame(FrameType.ACK, U64.pack(self._owner.applied_lsn()), lsn=self._buffer.verified_lsn,
+                              aux=self._buffer.committed_lsn))
+        return True
 
     def acknowledge_regions(self, count: int) -> None:
         """`count` region frames since START are durable."""

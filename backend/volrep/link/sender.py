@@ -57,7 +57,7 @@ class Regions(Protocol):
     """A resynchronization, as far as the sender drives it."""
 
     def next_frame(self) -> tuple[Buffer, ...]:
-        """The next region frame as buffers that stay valid until it is sent; () when none is due now."""
+        """The next region frame as buffers that stay valid until it is sent; () when none is due. Raises OSError."""
         ...
 
     def acked(self, count: int) -> None: ...
@@ -164,7 +164,11 @@ class Sender(Session):
 
     def _add_region(self) -> bool:
         self._region_turn = False
-        buffers = self.regions.next_frame() if self.regions is not None else ()
+        try:
+            buffers = self.regions.next_frame() if self.regions is not None else ()
+        except OSError as error:
+            self.close(f"the copy stands still, a data volume cannot be read: {error}")
+            return False
         for buffer in buffers:
             self.outbox.add(buffer)
             self.sent_bytes += len(buffer)
@@ -174,12 +178,12 @@ class Sender(Session):
 
     def handle(self, received: Frame) -> None:
         kind, lsn, aux, body = received
-        if kind == _ACK:
+        if kind == _ACK and self.streaming:
             self._acked(lsn, aux, u64_body(body))
         elif kind == _REGION_ACK and self.regions is not None:
             self.regions.acked(lsn)
             self.pump()
-        elif kind == _CONSISTENT:
+        elif kind == _CONSISTENT and self.streaming:
             self._owner.consistent(lsn)
         elif kind == _WELCOME and not self.streaming:
             self._welcomed(parse_said(Welcome, json_body(body)))

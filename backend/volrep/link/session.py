@@ -62,8 +62,11 @@ class Session:
     def on_readable(self) -> None:
         if self.closed:
             return
+        before_bytes = self.received_bytes
         try:
             self._read_frames()
+            if self.received_bytes != before_bytes:  # also half a frame: on a slow line a whole one takes long
+                self._heard_s = self.loop.clock.monotonic_s()
             self.after_frames()
         except StreamClosed as error:
             self.close(str(error))
@@ -82,7 +85,6 @@ class Session:
                 received = reader.received(count)
                 if received is not None:
                     break
-            self._heard_s = self.loop.clock.monotonic_s()
             if received[0] == _HEARTBEAT:
                 self._heartbeat_received(received)
             else:
@@ -124,9 +126,13 @@ class Session:
 
     def push(self, data: bytes) -> None:
         """Send a control frame behind whatever is under way."""
-        if not self.closed:
-            self.outbox.add(data)
-            self.pump()
+        if self.closed:
+            return
+        if self.outbox.full:
+            self.close("the other end reads nothing")
+            return
+        self.outbox.add(data)
+        self.pump()
 
     def _want_writable(self, writing: bool) -> None:
         if writing != self._writing:
@@ -142,13 +148,14 @@ class Session:
             self.close(f"nothing heard for {silence_s:.1f} s")
             return
         self._heartbeat = self.loop.call_at(now_s + HEARTBEAT_INTERVAL_S, self._beat)
-        self.push(frame(FrameType.HEARTBEAT, lsn=int(now_s * 1e9)))
+        if self.outbox.idle:  # otherwise something is under way, which says as much
+            self.push(frame(FrameType.HEARTBEAT, lsn=int(now_s * 1e9)))
 
     def _heartbeat_received(self, received: Frame) -> None:
         _, sent_ns, echoed, _ = received
         if echoed:
             self.round_trip_s = max(0.0, self.loop.clock.monotonic_s() - sent_ns / 1e9)
-        else:
+        elif self.outbox.idle:  # an answer that had to wait would measure nothing
             self.push(frame(FrameType.HEARTBEAT, lsn=sent_ns, aux=1))
 
     def close(self, reason: str) -> None:

@@ -82,7 +82,10 @@ class TlsStream:
     def send_file(self, fd: int, offset: int, length: int) -> int:
         if not self.flush():
             return 0
-        count = os.preadv(fd, [self._scratch[: min(length, HELD_MAX_BYTES)]], offset)
+        try:
+            count = os.preadv(fd, [self._scratch[: min(length, HELD_MAX_BYTES)]], offset)
+        except OSError as error:
+            raise StreamClosed(f"the log cannot be read: {error.strerror}") from error
         return self.send([self._scratch[:count]]) if count else 0
 
     def flush(self) -> bool:

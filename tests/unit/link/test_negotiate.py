@@ -70,7 +70,7 @@ def test_the_generation_at_a_boundary_is_the_one_that_wrote_the_byte_before() ->
 def hello(**changes: object) -> Hello:
     said: dict[str, object] = {
         "protocol": 1, "rds_id": "r", "link_id": "l", "host": "london", "rvg": "rvg", "history": HISTORY,
-        "durable_lsn": 1, "incarnation": 1, "sync_ack": "network",
+        "durable_lsn": 8, "incarnation": 1, "sync_ack": "network",
         "volumes": [{"index": 0, "name": "a", "size_bytes": 10}, {"index": 1, "name": "b", "size_bytes": 20}]}
     return Hello.model_validate({**said, **changes})
 
