@@ -1,3 +1,49 @@
 """Messages: rds."""
 
+from volrep.model.errors import Exit, Message
 
+RVG_UNKNOWN = Message(1300, "no host has an RVG {rvg}{where}", "`volrep printrvg` lists all RVGs; closest: {closest}",
+                      Exit.USAGE)
+RVG_AMBIGUOUS = Message(1301, "there is an RVG {rvg} in disk groups {dgs}", "name the disk group with -g", Exit.USAGE)
+NO_PRIMARY = Message(1302, "RVG {rvg} has no Primary on a host that answers{silent}",
+                     "`volrep host check` shows which hosts do not answer", Exit.REFUSED)
+TWO_PRIMARIES = Message(1303, "RVG {rvg} of disk group {dg} has a Primary on each of {hosts}",
+                        "name one with -H; two data sets of one name cannot be worked with otherwise", Exit.REFUSED)
+SECONDARY_UNKNOWN = Message(1304, "host {host} is not a Secondary of RVG {rvg}", "Secondaries: {known}", Exit.USAGE)
+SECONDARY_UNNAMED = Message(1305, "RVG {rvg} has {count} Secondaries: {known}", "name the one you mean", Exit.USAGE)
+NO_SECONDARY = Message(1306, "RVG {rvg} has no Secondary", "add one: `volrep -g {dg} addsec {rvg} {primary} HOST`",
+                       Exit.REFUSED)
+VOLUME_MISSING = Message(1310, "host {host} has no volume {volume} in disk group {dg}",
+                         "create it with the same size: `volrep -g {dg} -H {host} volume create {volume} {size}`",
+                         Exit.REFUSED)
+SIZE_DIFFERS = Message(1311, "volume {volume} has {size_bytes} bytes on {host} and {other_bytes} on {other}",
+                       "both sides need the same size: make it anew on {host} with {other_bytes} bytes", Exit.REFUSED)
+VOLUME_TAKEN = Message(1312, "volume {volume} of disk group {dg} on {host} belongs to RVG {rvg} already ({use})",
+                       "name a volume that is free: `volrep -g {dg} -H {host} volume list`", Exit.REFUSED)
+RVG_THERE = Message(1313, "host {host} has an RVG {rvg} in disk group {dg} already: {found}",
+                    "choose another name, or remove that one first", Exit.REFUSED)
+SAME_HOST = Message(1314, "{host} cannot be both Primary and Secondary of RVG {rvg}", "name two different hosts",
+                    Exit.USAGE)
+OTHER_PRIMARY = Message(1315, "the Primary of RVG {rvg} is on {found}, not on {host}", "name {found} as Primary",
+                        Exit.USAGE)
+VOLUMES_UNNAMED = Message(1316, "{value!r} names no volumes", "write them comma-separated: dv01,dv02", Exit.USAGE)
+RVG_DOWN = Message(1317, "RVG {rvg} on {host} is not running: {reason}",
+                   "`volrep -H {host} events` says more; the engine restarts it by itself", Exit.REFUSED)
+LINK_UNSTOPPED = Message(1320, "replication of RVG {rvg} to {host} is not stopped: the link is {state}",
+                         "stop it first: `volrep -g {dg} stoprep {rvg} {host}`", Exit.REFUSED)
+SECONDARIES_LEFT = Message(1321, "RVG {rvg} still has Secondaries: {known}",
+                           "remove them first: `volrep -g {dg} delsec {rvg} HOST`", Exit.REFUSED)
+LINK_MISSING = Message(1322, "RVG {rvg} has only one end of the link between {primary} and {host}",
+                       "finish it: `volrep -g {dg} addsec {rvg} {primary} {host}`", Exit.REFUSED)
+NOT_A_MEMBER = Message(1323, "volume {volume} of disk group {dg} is in no Primary RVG of a host that answers",
+                       "`volrep -g {dg} volume list` shows where it is; -H names the host", Exit.USAGE)
+ON_SEVERAL = Message(1324, "volume {volume} of disk group {dg} is on {hosts}", "name the host with -H", Exit.USAGE)
+UNDONE_IN_PART = Message(1330, "{step} failed: {problem}; undone: {undone}; not undone: {left}",
+                         "correct the cause, then run the same command again: it does only what is missing",
+                         Exit.PARTIAL)
+WAIT_LEFT = Message(1331, "left before {host} was consistent; the synchronization goes on",
+                    "`volrep -g {dg} repstatus {rvg}` shows how far it is", Exit.FAILED)
+WAIT_STOPPED = Message(1332, "replication of RVG {rvg} to {host} is {state}: {reason}",
+                       "`volrep -g {dg} repstatus {rvg}` says more", Exit.FAILED)
+DEMO_STEP = Message(1340, "the demo failed: {reason}", "what it started was ended again; {kept}", Exit.FAILED)
+DEMO_DIFFERS = Message(1341, "the demo found a difference: {what}", "{kept}", Exit.FAILED)

@@ -1,0 +1,82 @@
+"""Verbs: engine run, status, stop, connect; console."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from volrep.cli.out import pairs
+from volrep.cli.run import Run
+from volrep.engine.api import EngineStatus
+from volrep.model.errors import Exit, VolrepError
+from volrep.rds import plan_host
+
+ARGV_PREFIX = [sys.executable, "-m", "volrep.cli.main"]
+
+
+def _state_dir(run: Run) -> Path:
+    given = run.option("state")
+    return Path(given) if given else run.state_dir
+
+
+def run(run: Run) -> int:
+    from volrep.engine.daemon import main
+
+    port = run.option("port")
+    return main(_state_dir(run), name=run.option("name"), listen=run.option("listen") or "0.0.0.0",
+                port=run.number("port", 0) if port is not None else None, log_level=run.option("log_level") or "INFO")
+
+
+def connect(run: Run) -> int:
+    from volrep.engine.connect import main
+
+    return main(_state_dir(run))
+
+
+def status(run: Run) -> int:
+    """Of the host given by -H, else of all."""
+    answers = run.fleet.ask(lambda host: run.fleet.call(host, "engine.status"), [run.host] if run.host else None)
+    rows, silent = [], False
+    for host, answer in answers.items():
+        if isinstance(answer, VolrepError):
+            run.out.error(answer)
+            silent = True
+            continue
+        engine: EngineStatus = answer
+        rows.append({"host": engine.name if run.fleet.hosts[host].implicit else host, **engine.model_dump(mode="json"),
+                     "started": datetime.fromtimestamp(engine.started_ns / 1e9, UTC).isoformat(timespec="seconds")})
+    if run.as_json:
+        run.out.json({"engines": rows})
+    elif rows:
+        run.out.print("\n\n".join(f"{row['host']}\n" + pairs([
+            ("version", row["version"]), ("process", row["pid"]), ("started", row["started"]),
+            ("state directory", row["state_dir"]), ("replication port", f"{row['listen']}:{row['port']}"),
+            ("fingerprint", row["fingerprint"]), ("RVGs", row["rvgs"])]) for row in rows))
+    return Exit.UNREACHABLE if silent else Exit.DONE
+
+
+def stop(run: Run) -> int:
+    world = run.observe()
+    host = plan_host.acting_host(world, run.host, run.local_host(), run.parsed.verb.name)
+    run.confirm(host=host, rvgs=str(len(world.host(host).rvgs)))
+    if run.option("dry_run"):
+        run.out.print(f"stop the engine of {host} and its workers")
+        return Exit.DONE
+    run.out.say(f"{host}: stop the engine and its workers")
+    run.fleet.call(host, "engine.stop")
+    return Exit.DONE
+
+
+def console(run: Run) -> int:
+    from volrep.tui.app import main
+
+    return main(run.argument("fastpath") or None, plain=bool(run.option("plain")), state_dir=journal_dir(),
+                argv_prefix=ARGV_PREFIX)
+
+
+def journal_dir() -> Path:
+    """Where the console keeps its logs: the operator's own state, not an engine's."""
+    base = os.environ.get("XDG_STATE_HOME") or os.path.join(os.environ.get("HOME", "/"), ".local", "state")
+    return Path(base) / "volrep-console"

@@ -1,0 +1,180 @@
+"""One invocation of a verb: what was typed, and the services that its handler may ask for.
+
+Knows how plans are shown, driven and reported for every verb alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from volrep.cli.grammar import Parsed
+from volrep.cli.out import Out
+from volrep.model.errors import VolrepError
+from volrep.model.messages import usage
+from volrep.rds.inventory import Inventory, config_dir, state_dir
+
+if TYPE_CHECKING:
+    from volrep.rds.fleet import Fleet
+    from volrep.rds.plan_rds import Fresh
+    from volrep.rds.step import Plan
+    from volrep.rds.world import Rds, World
+
+
+@dataclass
+class Run:
+    """What a handler gets. Handlers return an exit code."""
+
+    parsed: Parsed
+    out: Out = field(default_factory=Out)
+    _fleet: Fleet | None = None
+
+    # ---- what was typed
+
+    def argument(self, name: str) -> str:
+        return self.parsed.arguments[name]
+
+    def option(self, name: str) -> Any:
+        return self.parsed.options.get(name)
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        return self.parsed.attributes
+
+    @property
+    def dg(self) -> str:
+        return self.option("dg") or ""
+
+    @property
+    def host(self) -> str:
+        return self.option("host") or ""
+
+    @property
+    def force(self) -> bool:
+        return bool(self.option("force"))
+
+    @property
+    def as_json(self) -> bool:
+        return bool(self.option("json"))
+
+    def number(self, name: str, default: int) -> int:
+        """A numeric option. Raises VR-1018."""
+        value = self.option(name)
+        if value is None:
+            return default
+        if not str(value).isdecimal():
+            raise VolrepError(usage.BAD_NUMBER, value=value, name=name)
+        return int(value)
+
+    # ---- the world
+
+    @property
+    def state_dir(self) -> Path:
+        return state_dir(os.environ, root=os.geteuid() == 0)
+
+    def inventory(self) -> Inventory:
+        return Inventory(config_dir(os.environ, root=os.geteuid() == 0), self.state_dir)
+
+    @property
+    def fleet(self) -> Fleet:
+        if self._fleet is None:
+            from volrep.rds.fleet import Fleet
+
+            self._fleet = Fleet(self.inventory())
+        return self._fleet
+
+    def close(self) -> None:
+        if self._fleet is not None:
+            self._fleet.close()
+
+    def observe(self, *, events: bool = False, rvg: str = "") -> World:
+        """All hosts; those that do not answer are told on stderr (their problem is in the world too)."""
+        world = self.fleet.observe(self.dg, rvg, events=events)
+        for view in world.hosts:
+            if view.problem is not None and view.name != self.host:
+                self.out.say(f"warning: {view.problem.id}: {view.problem.text}")
+        return world
+
+    def rds(self, world: World) -> Rds:
+        """The RDS that the argument RVG names."""
+        return world.rds(self.dg, self.argument("rvg"), self.host)
+
+    def local_host(self) -> str:
+        """The host of the inventory whose engine is this machine's, "" when there is none."""
+        own = str(self.state_dir)
+        for host in self.fleet.hosts.values():
+            if host.local and (host.implicit or os.path.realpath(host.local) == os.path.realpath(own)):
+                return host.name
+        return ""
+
+    @staticmethod
+    def fresh() -> Fresh:
+        from volrep.rds.plan_rds import Fresh
+
+        rds_id, primary, secondary, link_id = (str(uuid.uuid4()) for _ in range(4))
+        return Fresh(rds_id, primary, secondary, link_id, secrets.token_hex(32))
+
+    # ---- changing
+
+    def confirm(self, **values: str) -> None:
+        """Ask, on a terminal, unless -s or --dry-run. Raises VR-1030, VR-1031."""
+        verb = self.parsed.verb
+        if not verb.confirm or self.option("silent") or self.option("dry_run"):
+            return
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise VolrepError(usage.NO_CONFIRMATION, verb=verb.name)
+        self.out.stderr.write(f"{verb.confirm.format(**values)}. Continue? [y/N] ")
+        self.out.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise VolrepError(usage.NOT_CONFIRMED)
+
+    def carry_out(self, plan: Plan) -> list[Any]:
+        """Drive a plan, or print it with --dry-run; its answers (none then)."""
+        if self.option("dry_run"):
+            self._print_plan(plan)
+            return []
+        from volrep.rds.drive import drive
+
+        answers = drive(plan, self.fleet, self.out.say)
+        for note in plan.notes:
+            self.out.say(note)
+        return answers
+
+    def _print_plan(self, plan: Plan) -> None:
+        def shown(call: Any) -> dict[str, Any]:
+            request = call.request.model_dump(mode="json")
+            if "link" in request:
+                request["link"]["key"] = "(secret)"
+            return {"host": call.host, "method": call.method, "request": request}
+
+        if self.as_json:
+            self.out.json({"steps": [{"title": step.title, "do": shown(step.do), "undo": [shown(u) for u in step.undo]}
+                                     for step in plan.steps], "notes": list(plan.notes)})
+            return
+        for number, step in enumerate(plan.steps, 1):
+            self.out.print(f"{number}. {step.title}")
+            self.out.print(f"   do:   {_one_line(shown(step.do))}")
+            for undo in step.undo:
+                self.out.print(f"   undo: {_one_line(shown(undo))}")
+        for note in plan.notes:
+            self.out.print(f"note: {note}")
+        if not plan.steps:
+            self.out.print("nothing to do")
+
+
+_CELL_MAX_CHARS = 60  # certificates would fill the screen
+
+
+def _one_line(call: dict[str, Any]) -> str:
+    def short(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: short(v) for k, v in value.items()}
+        return value[:_CELL_MAX_CHARS] + "…" if isinstance(value, str) and len(value) > _CELL_MAX_CHARS else value
+
+    return f"{call['host']} {call['method']} {json.dumps(short(call['request']), ensure_ascii=False)}"

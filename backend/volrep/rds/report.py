@@ -1,0 +1,244 @@
+"""What the displaying verbs say, as JSON documents of stable shape (docs/admin-guide.md). Pure.
+
+Words and fields are VVR's. Every statement about a Secondary comes from whoever knows it: its lag from the
+Primary, its state from itself when its host answers. What cannot be known is N/A; the reason is a configuration
+error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from volrep.engine.api import RvgInfo
+from volrep.model.attributes import effective
+from volrep.model.status import LinkState, LinkStatus
+from volrep.rds.world import Member, Rds, World
+
+Document = dict[str, Any]
+NOT_KNOWN = "N/A"
+
+
+def iso(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+
+
+# ---- configuration
+
+
+def printrvg(world: World, sets: Iterable[Rds]) -> Document:
+    """{"rds": [...], "config_errors": [...]}: the errors outside are of hosts, whatever they hold."""
+    return {"rds": [_rds(rds) for rds in sets], "config_errors": silent_hosts(world)}
+
+
+def _rds(rds: Rds) -> Document:
+    primaries = rds.primaries
+    return {"dg": rds.dg, "rvg": rds.name, "rds_id": rds.rds_id,
+            "primary": member_document(primaries[0]) if primaries else None,
+            "secondaries": [member_document(m) for m in (*primaries[1:], *rds.secondaries)],
+            "config_errors": config_errors(rds)}
+
+
+def member_document(member: Member) -> Document:
+    info = member.info
+    config, status = info.config, info.status
+    said = {link.link_id: link for link in status.links} if status is not None else {}
+    return {
+        "host": member.host.name, "rvg": config.name, "dg": config.dg, "role": config.role.value,
+        "state": status.state.value if status is not None else NOT_KNOWN,
+        "kstate": status.kstate.value if status is not None else "RECOVER",
+        "problem": info.problem or (status.reason if status is not None else ""),
+        "volumes": [{"name": v.name, "size_bytes": v.size_bytes} for v in config.volumes],
+        "srl": {"name": config.srl.name, "size_bytes": config.srl.size_bytes},
+        "links": [{"name": link.name, "remote_host": link.remote_host, "remote_address": link.remote_address,
+                   "remote_port": link.remote_port,
+                   "state": said[link.link_id].state.value if link.link_id in said else NOT_KNOWN,
+                   "kstate": said[link.link_id].kstate.value if link.link_id in said else NOT_KNOWN,
+                   "flags": said[link.link_id].flags if link.link_id in said else [],
+                   "attributes": effective(link.attributes)} for link in config.links],
+    }
+
+
+def printvol(sets: Iterable[Rds]) -> Document:
+    return {"rds": [{"dg": rds.dg, "rvg": rds.name,
+                     "hosts": [{"host": m.host.name, "role": m.info.config.role.value,
+                                "volumes": _volumes(m.info)} for m in rds.members]} for rds in sets]}
+
+
+def _volumes(info: RvgInfo) -> list[Document]:
+    status = {v.name: v for v in info.status.volumes} if info.status is not None else {}
+    rows = [{"name": v.name, "index": v.index, "size_bytes": v.size_bytes, "path": v.path, "use": "data",
+             "exported": status[v.name].exported if v.name in status else [],
+             "open_connections": status[v.name].open_connections if v.name in status else 0}
+            for v in info.config.volumes]
+    srl = info.config.srl
+    return [*rows, {"name": srl.name, "index": srl.index, "size_bytes": srl.size_bytes, "path": srl.path,
+                    "use": "srl", "exported": [], "open_connections": 0}]
+
+
+def silent_hosts(world: World) -> list[Document]:
+    return [{"host": h.name, "message": h.problem.text} for h in world.hosts if h.problem is not None]
+
+
+def config_errors(rds: Rds) -> list[Document]:
+    """What does not fit between the hosts of one data set: [{"host", "message"}]."""
+    errors: list[Document] = []
+    primaries = rds.primaries
+    if len(primaries) > 1:
+        errors += [{"host": m.host.name, "message": "Primary-Primary configuration"} for m in primaries]
+    if not primaries:
+        errors.append({"host": "", "message": "no host that answers holds the Primary"})
+    for host in rds.secondary_names():
+        if host in rds.silent:
+            errors.append({"host": host, "message": "host unreachable"})
+        elif rds.member(host) is None:
+            errors.append({"host": host, "message": f"the Primary has a link to {host}, which has no such RVG"})
+    errors += [{"host": m.host.name, "message": f"RVG is not running: {m.info.problem}"}
+               for m in rds.members if m.info.status is None]
+    errors += [{"host": m.host.name, "message": f"RVG failed: {m.info.status.reason}"}
+               for m in rds.members if m.info.status is not None and m.info.status.state.value == "FAIL"]
+    for secondary in rds.secondaries:
+        errors += [error for primary in primaries[:1] for error in _differences(primary, secondary)]
+    return errors
+
+
+def _differences(primary: Member, secondary: Member) -> list[Document]:
+    host = secondary.host.name
+    ours = [(v.name, v.size_bytes) for v in primary.info.config.volumes]
+    theirs = [(v.name, v.size_bytes) for v in secondary.info.config.volumes]
+    messages = []
+    sizes = dict(theirs)
+    if [name for name, _ in ours] != [name for name, _ in theirs]:
+        messages.append(f"volumes differ: {', '.join(n for n, _ in theirs)} here, "
+                        f"{', '.join(n for n, _ in ours)} on {primary.host.name}")
+    messages += [f"size mismatch: volume {name} has {sizes[name]} bytes here, {size} on {primary.host.name}"
+                 for name, size in ours if name in sizes and sizes[name] != size]
+    near, far = primary.link_to(host), secondary.link_to(primary.host.name)
+    if near is None or far is None or near.link_id != far.link_id:
+        messages.append(f"the link to {primary.host.name} has one end only")
+    return [{"host": host, "message": message} for message in messages]
+
+
+# ---- replication status
+
+
+def repstatus(world: World, rds: Rds) -> Document:
+    """The whole document of `repstatus`. A data set without a Primary that answers shows what its Secondaries know."""
+    primary = rds.primaries[0] if rds.primaries else None
+    return {"dg": rds.dg, "rvg": rds.name, "rds_id": rds.rds_id,
+            "primary": _primary(primary) if primary is not None else None,
+            "secondaries": [_secondary(rds, primary, host) for host in rds.secondary_names()],
+            "events": _events(world, rds), "config_errors": config_errors(rds) + [
+                error for error in silent_hosts(world) if error["host"] not in rds.secondary_names()]}
+
+
+def _primary(member: Member) -> Document:
+    status, config = member.info.status, member.info.config
+    srl = status.srl if status is not None else None
+    used = srl.used_bytes if srl is not None else 0
+    return {"host": member.host.name, "rvg": config.name, "dg": config.dg,
+            "state": status.state.value if status is not None else NOT_KNOWN,
+            "kstate": status.kstate.value if status is not None else "RECOVER",
+            "io": "enabled" if status is not None and status.kstate.value == "ENABLED" else "disabled",
+            "volumes": len(config.volumes), "total_secondaries": len(config.links),
+            "writes": status.writes if status is not None else 0,
+            "written_bytes": status.written_bytes if status is not None else 0,
+            "waits": status.waits if status is not None else {},
+            "srl": {"name": config.srl.name, "size_bytes": config.srl.size_bytes, "used_bytes": used,
+                    "used_percent": round(100 * used / srl.capacity_bytes, 2) if srl is not None else 0.0}}
+
+
+def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
+    far = rds.member(host)
+    link = primary.link_status(host) if primary is not None else None
+    config = primary.link_to(host) if primary is not None else None
+    back = far.info.config.links if far is not None else []
+    attributes = effective(config.attributes if config is not None else (back[0].attributes if back else {}))
+    sync = link.sync if link is not None else None
+    srl = primary.info.status.srl if primary is not None and primary.info.status is not None else None
+    known = link is not None and link.state is not LinkState.STALE
+    return {
+        "host": host, "rvg": rds.name, "dg": rds.dg,
+        "rlink": config.name if config is not None else NOT_KNOWN,
+        "rlink_back": back[0].name if back else NOT_KNOWN,
+        "data_status": data_status(link, far), "replication_status": replication_status(link),
+        "configured_mode": configured_mode(attributes), "sync_ack": attributes["sync_ack"],
+        "current_mode": link.current_mode if link is not None and known else NOT_KNOWN,
+        "logging_to": _logging_to(link, srl.capacity_bytes if srl is not None else 0),
+        "behind": {"writes": link.behind_writes, "bytes": link.behind_bytes, "seconds": link.behind_s}
+        if link is not None and known else {"writes": 0, "bytes": 0, "seconds": 0.0},
+        "sync": sync.model_dump(mode="json") if sync is not None else None,
+        "srl_protection": attributes["srlprot"], "latency_protection": attributes.get("latencyprot", "off"),
+        "encryption": attributes["encryption"], "connected": link.connected if link is not None else False,
+        "state": link.state.value if link is not None else NOT_KNOWN,
+        "kstate": link.kstate.value if link is not None else NOT_KNOWN,
+        "flags": link.flags if link is not None else [], "reason": link.reason if link is not None else "",
+        "sent_bytes": link.sent_bytes if link is not None else 0,
+    }
+
+
+def configured_mode(attributes: dict[str, str]) -> str:
+    return "synchronous-override" if attributes["synchronous"] == "override" else "asynchronous"
+
+
+def data_status(link: LinkStatus | None, far: Member | None) -> str:
+    """Of the Secondary's volumes. What the Secondary says of itself outweighs what the Primary believes."""
+    far_status = far.info.status if far is not None else None
+    if link is None:
+        return NOT_KNOWN if far_status is None else "consistent" if far_status.consistent else "inconsistent"
+    consistent = link.consistent if far_status is None else far_status.consistent and link.consistent
+    if link.sync is not None or not consistent:
+        return "inconsistent"
+    if link.state is LinkState.STALE:
+        return "consistent, stale"
+    return "consistent, behind" if link.behind_writes or link.behind_bytes else "consistent, up-to-date"
+
+
+def replication_status(link: LinkStatus | None) -> str:
+    if link is None:
+        return NOT_KNOWN
+    reason = link.reason or "network disconnection"
+    if link.state is LinkState.ACTIVE and link.sync is not None:
+        return f"resync in progress ({link.sync.method})" if link.connected else f"resync paused due to {reason}"
+    if link.state is LinkState.ACTIVE:
+        return "replicating (connected)" if link.connected else f"paused due to {reason}"
+    if link.state is LinkState.PAUSE:
+        return "resync paused by user" if link.sync is not None else "paused by user"
+    if link.state is LinkState.STALE:
+        return f"stopped ({link.reason or 'Primary detached'})"
+    return f"not replicating ({reason})"
+
+
+def _logging_to(link: LinkStatus | None, capacity_bytes: int) -> str:
+    if link is None or link.state is LinkState.STALE:
+        return NOT_KNOWN
+    if not link.behind_bytes:
+        return "SRL"
+    percent = 100 * link.behind_bytes / capacity_bytes if capacity_bytes else 0.0
+    return f"SRL ({link.behind_bytes / 1024:.0f} Kbytes behind, {percent:.1f}% full)"
+
+
+EVENTS_SHOWN = 10
+
+
+def _events(world: World, rds: Rds) -> list[Document]:
+    """The newest of all hosts together, oldest first."""
+    rows = [(event.time_ns, {"time": iso(event.time_ns), "host": host.name, "type": event.type,
+                             "message": event.message})
+            for host in world.answering() for event in host.events
+            if (event.dg, event.rvg) == (rds.dg, rds.name)]
+    return [row for _, row in sorted(rows, key=lambda row: row[0])][-EVENTS_SHOWN:]
+
+
+# ---- volumes
+
+
+def volume_list(world: World, dg: str, host: str = "") -> Document:
+    return {"volumes": [
+        {"host": view.name, "dg": v.config.dg, "name": v.config.name, "size_bytes": v.config.size_bytes,
+         "path": v.config.path, "kind": v.config.kind.value, "rvg": v.rvg, "use": v.use, "export": v.export}
+        for view in world.answering() if host in ("", view.name)
+        for v in view.volumes if dg in ("", v.config.dg)]}
+
+
