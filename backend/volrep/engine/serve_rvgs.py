@@ -52,8 +52,10 @@ async def create(host: Host, request: RvgCreate, client: str) -> RvgInfo:
         except BaseException:
             await host.stop_worker(wanted)
             with host.store.change(None):
+                released.note(host, wanted)
                 host.store.remove_rvg(wanted)
                 host.store.forget_history(history_id)
+            released.wipe_all(host)
             raise
         return await host.info_of(wanted)
 

@@ -28,7 +28,8 @@ from volrep.engine.spawn import last_words, spawn_worker
 from volrep.model.config import RvgConfig, Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
-from volrep.model.status import Event, RvgStatus
+from volrep.model.messages import log as log_messages
+from volrep.model.status import Event, RvgState, RvgStatus
 from volrep.model.worker import LinkRef, Nothing, WorkerMethod
 from volrep.ports.clock import Clock
 
@@ -204,7 +205,7 @@ class Supervisor:
         while True:
             sent = self._config()
             try:
-                await self._configure(channel, sent)
+                status = await self._configure(channel, sent)
             except ChannelClosed:
                 return
             except VolrepError as error:
@@ -212,11 +213,20 @@ class Supervisor:
                     told = error.text
                     self._say("worker_refused", f"{error.id}: {error.text}")
             else:
+                if status.state is RvgState.FAIL and status.reason.startswith(log_messages.VOLUME_BUSY.id):
+                    # A predecessor that was killed has not quite ended: the next start finds its volumes free.
+                    self._say("worker_refused", status.reason)
+                    await self._give_up(channel)
+                    return
                 if self._config() == sent:
                     return
                 continue  # it was changed meanwhile
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, BACKOFF_MAX_S)
+
+    async def _give_up(self, channel: WorkerChannel) -> None:
+        with contextlib.suppress(ChannelClosed):
+            await channel.call(WorkerMethod.SHUTDOWN, Nothing())
 
     async def _configure(self, channel: WorkerChannel, config: RvgConfig) -> RvgStatus:
         """May take long: recovery, and writing a new SRL full of zeroes."""
@@ -234,12 +244,19 @@ class Supervisor:
         return status
 
     async def first_outcome(self) -> None:
-        """Wait until the first configuration was accepted. Raises the worker's refusal, or VR-1720 when it died."""
+        """Wait until the RVG runs.
+
+        Raises the worker's refusal; VR-1720 when it died; VR-1723 when the RVG is in FAIL.
+        """
         await self._settled.wait()
         if self.phase is Phase.REFUSED and self._refusal is not None:
             raise self._refusal
         if self.phase is not Phase.UP:
             raise self.absent()
+        status, problem = await self.status()
+        if status is None or status.state is RvgState.FAIL:  # it cannot open its volumes, and shows why
+            raise VolrepError(messages.RVG_NOT_STARTED, rvg=self.rvg, host=self.host,
+                              reason=status.reason if status is not None else problem)
 
     async def reconfigure(self) -> None:
         """Bring a worker that is up to the present configuration; any other gets it when it can take it.

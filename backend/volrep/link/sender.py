@@ -48,6 +48,11 @@ class LogSource(Protocol):
     @property
     def durable_lsn(self) -> int: ...
 
+    @property
+    def applied_lsn(self) -> int:
+        """Written to the volumes so far: what reading a region shows."""
+        ...
+
     def log_fd(self) -> int: ...
 
     def spans(self, lsn: int, length: int) -> Sequence[tuple[int, int]]: ...
@@ -164,6 +169,8 @@ class Sender(Session):
 
     def _add_region(self) -> bool:
         self._region_turn = False
+        if self._log.applied_lsn < self.sent_lsn:
+            return False  # a region read now would lack writes that went out before it
         try:
             buffers = self.regions.next_frame() if self.regions is not None else ()
         except OSError as error:

@@ -126,7 +126,7 @@ def _put(host: Host, ssh: SshHost, data: bytes, path: str) -> None:
 
 
 def _made_folder(host: Host, ssh: SshHost) -> str:
-    status, out, err = ssh.run("mktemp -d")
+    status, out, err = ssh.run("mktemp -d \"${TMPDIR:-/tmp}/volrep-install.XXXXXXXX\"")
     if status or not out.startswith("/"):
         raise VolrepError(messages.INSTALL_STEP, host=host.name, step="making a temporary directory",
                           reason=err.strip() or f"mktemp ended with status {status}")

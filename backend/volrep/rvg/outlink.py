@@ -105,6 +105,11 @@ class OutLink:
         if self.sender is not None:
             self.sender.committed()
 
+    def applied(self) -> None:
+        """The volumes hold the batch, too: regions may be read again."""
+        if self._resync is not None:
+            self._pump()
+
     def acked(self) -> None:
         sender, mind, journal = self.sender, self.mind, self._primary.journal
         assert sender is not None

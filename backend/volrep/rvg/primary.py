@@ -67,6 +67,10 @@ class Primary:
     def durable_lsn(self) -> int:
         return self.journal.durable_lsn
 
+    @property
+    def applied_lsn(self) -> int:
+        return self.journal.applied_lsn
+
     def log_fd(self) -> int:
         return self.journal.srl.file.fileno()
 
@@ -167,6 +171,8 @@ class Primary:
         self._complete(owners, end_lsn)
         with suppress(VolrepError):  # in FAIL now, which `_failed` has dealt with; the log keeps the writes
             journal.apply_writes(batch)
+        for link in self.links.values():
+            link.applied()
         for connection in holding:
             connection.release()
 

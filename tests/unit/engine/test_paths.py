@@ -23,7 +23,7 @@ def test_different_objects_have_different_files() -> None:
 def test_a_path_that_no_socket_can_have_is_refused_with_its_length() -> None:
     fits = Path("/" + "x" * (SOCKET_PATH_MAX_BYTES - 1))
     assert check_socket_path(fits) == fits
-    with pytest.raises(VolrepError, match="VR-1707.*has 108 bytes"):
+    with pytest.raises(VolrepError, match=r"VR-1707.*has 108 bytes"):
         check_socket_path(Path(f"{fits}x"))
 
 

@@ -31,6 +31,14 @@ def link(link_id: str = "l1") -> LinkConfig:
                       remote_port=4145, peer_certificate="PEM", key="5ec7e7")
 
 
+def change_volumes(store: Store, count: int, *, fail: bool = False) -> None:
+    with store.change(DESTROY):
+        for number in range(count):
+            store.put_volume(volume(f"v{number}"))
+        if fail:
+            raise RuntimeError
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "config.db", SystemClock())
@@ -45,9 +53,8 @@ def test_a_change_comes_with_its_line_of_history(store: Store) -> None:
 
 
 def test_a_change_that_fails_leaves_neither_itself_nor_history(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.change(DESTROY):
-        store.put_volume(volume())
-        raise RuntimeError
+    with pytest.raises(RuntimeError):
+        change_volumes(store, 3, fail=True)
     assert (store.volumes(), store.history()) == ([], [])
 
 
@@ -123,9 +130,8 @@ def test_a_page_gone_bad_is_found_at_the_start(store: Store) -> None:
 def test_a_full_disk_is_told_and_changes_nothing(store: Store) -> None:
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(VolrepError, match="VR-1706.*full"), store.change(DESTROY):
-        for number in range(500):
-            store.put_volume(volume(f"v{number}"))
+    with pytest.raises(VolrepError, match=r"VR-1706.*full"):
+        change_volumes(store, 500)
     assert (store.volumes(), store.history()) == ([], [])
 
 

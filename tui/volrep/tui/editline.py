@@ -55,7 +55,7 @@ class EditLine:
     def window(self, width: int) -> tuple[int, str]:
         """The part to show in `width` cells with the cursor in it: its first character, the text."""
         start = 0
-        while cell_len(self.text[start:self.cursor]) >= width:
+        while start < self.cursor and cell_len(self.text[start:self.cursor]) >= width:
             start += 1
         end = start
         while end < len(self.text) and cell_len(self.text[start:end + 1]) <= width:

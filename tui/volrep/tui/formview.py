@@ -60,8 +60,8 @@ class FormView(Lines):
         return self.form.dialog.fields[row].kind != "heading"
 
     def go(self, row: int) -> None:
-        if self.field is not None:
-            self._refused.add(self.field.name)
+        if self.field is not None and self.form.values[self.field.name]:
+            self._refused.add(self.field.name)  # empty ones are only walked over; Enter will say so
         self.cursor = row
         self._load()
         super().go(row)
@@ -90,7 +90,7 @@ class FormView(Lines):
         """Width of the labels, width of the values."""
         longest = max((cell_len(field.label) for field in self.form.dialog.fields), default=0)
         labels = min(max(longest + 3, LABEL_COLUMNS_MIN), LABEL_COLUMNS_MAX, max(10, width - 24))
-        return labels, min(VALUE_COLUMNS_MAX, width - labels - 2 - 2 - MARKS_COLUMNS)
+        return labels, max(1, min(VALUE_COLUMNS_MAX, width - labels - 2 - 2 - MARKS_COLUMNS))
 
     def draw(self, row: int, width: int) -> list[Segment]:
         field, base = self.form.dialog.fields[row], self.rich_style

@@ -7,6 +7,7 @@ than takes a fifth of the time, so that a slow host is not asked faster than it 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -127,10 +128,9 @@ def draw(view: View, document: Any) -> list[Line]:
 
 
 def _tone(view: View, text: str) -> str:
-    """The first word list with a word that occurs in the text: bad before warn before good."""
-    lowered = text.lower()
+    """The first word list with a word that stands in the text: bad before warn before good."""
     for tone, words in (("bad", view.bad), ("warn", view.warn), ("good", view.good)):
-        if any(word.lower() in lowered for word in words):
+        if any(re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text, re.IGNORECASE) for word in words):
             return tone
     return ""
 

@@ -8,6 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.markup import escape
 
 from volrep.menus.extract import fill
 from volrep.menus.load import Catalogue
@@ -41,9 +43,9 @@ def entries(catalogue: Catalogue) -> Iterator[Entry]:
                     yield Entry(screen.id, f"{field.label.strip()} ({screen.title})", " ".join(field.help.split()), 0.8)
     for screen in screens:
         items = screen.items if isinstance(screen, Menu) else []
-        for text in (screen.help, *(item.help for item in items)):
-            if text:
-                yield Entry(screen.id, " ".join(text.split())[:110], _where(catalogue, screen), 0.5)
+        for target, text in ((screen.id, screen.help), *((item.next, item.help) for item in items)):
+            if text and target:
+                yield Entry(target, " ".join(text.split())[:110], _title(catalogue.screens[target]), 0.5)
 
 
 def _title(screen: Screen) -> str:
@@ -66,7 +68,8 @@ class Everywhere(Provider):
         for number, entry in enumerate(entries(self.console.catalogue)):
             if number >= DISCOVER_MAX:
                 return
-            yield DiscoveryHit(entry.found_by, partial(self.console.open, entry.target, {}), help=entry.shown)
+            yield DiscoveryHit(Content(entry.found_by), partial(self.console.open, entry.target, {}),
+                               text=entry.found_by, help=escape(entry.shown))
 
     async def search(self, query: str) -> Hits:
         matcher = self.matcher(query)
@@ -75,5 +78,15 @@ class Everywhere(Provider):
                 continue  # in prose every letter is somewhere
             score = matcher.match(entry.found_by) * entry.weight
             if score > 0:
-                yield Hit(score, matcher.highlight(entry.found_by), partial(self.console.open, entry.target, {}),
-                          text=entry.found_by, help=entry.shown)
+                yield Hit(score, _marked(entry.found_by, query), partial(self.console.open, entry.target, {}),
+                          text=entry.found_by, help=escape(entry.shown))
+
+
+def _marked(text: str, query: str) -> Content:
+    """The words of the query underlined. (The matcher's own highlighting would read brackets as markup.)"""
+    content = Content(text)
+    for word in query.lower().split():
+        at = text.lower().find(word)
+        if at >= 0:
+            content = content.stylize("underline", at, at + len(word))
+    return content

@@ -43,6 +43,8 @@ WORKER_START_FAILED = Message(1721, "the worker of RVG {rvg} on {host} does not 
                               "its log {log} says more", Exit.FAILED)
 CONFIG_TOO_LARGE = Message(1722, "the configuration of RVG {rvg} has {length} bytes, a worker takes {limit}",
                            "use fewer volumes or links in one RVG", Exit.REFUSED)
+RVG_NOT_STARTED = Message(1723, "RVG {rvg} on {host} cannot be started: {reason}",
+                          "put that right and run the command again; `volrep events` says more", Exit.FAILED)
 
 RVG_UNKNOWN = Message(1730, "disk group {dg} has no RVG {rvg} on {host}", "`volrep printrvg` lists the RVGs",
                       Exit.REFUSED)

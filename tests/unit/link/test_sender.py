@@ -1,0 +1,120 @@
+"""The Primary's end: in which order log and regions leave."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+
+from tests.unit.link.test_session import Hand
+from volrep.link.frames import U64, FrameType, frame, json_frame, parse_header
+from volrep.link.negotiate import Detach, Hello, Start, StartMode, Welcome
+from volrep.link.sender import Sender
+from volrep.ports.reactor import Reactor
+from volrep.ports.streams import Buffer
+
+FIRST = 4096
+HELLO = Hello(protocol=1, rds_id="r", link_id="l", host="london", rvg="rvg", history=[(1, FIRST)], durable_lsn=FIRST,
+              incarnation=1, volumes=[], sync_ack="network")
+
+
+class Log:
+    """`LogSource` whose positions the test moves."""
+
+    def __init__(self) -> None:
+        self.end_lsn = self.durable_lsn = self.applied_lsn = FIRST
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the test
+        self.file.write(bytes(1 << 16))
+        self.file.flush()
+
+    def log_fd(self) -> int:
+        return self.file.fileno()
+
+    def spans(self, lsn: int, length: int) -> Sequence[tuple[int, int]]:
+        return [(lsn, length)]
+
+
+class Owner:
+    def welcomed(self, _: Welcome) -> Start | Detach:
+        return Start(mode=StartMode.BEGIN, lsn=FIRST, order_id="o", consistent=False, history=[(1, FIRST)],
+                     sync_ack="network")
+
+    def acked(self) -> None: ...
+
+    def consistent(self, lsn: int) -> None: ...
+
+    def lost(self, reason: str, *, detach: bool) -> None: ...
+
+
+class Regions:
+    """There is always one more region."""
+
+    def next_frame(self) -> tuple[Buffer, ...]:
+        return (frame(FrameType.REGION_ZERO, U64.pack(4096)),)
+
+    def acked(self, count: int) -> None: ...
+
+
+class Wire:
+    """A stream that takes everything, `room` sends at a time, and notes the frames."""
+
+    name = "wire"
+
+    def __init__(self) -> None:
+        self.room = 0
+        self.kinds: list[FrameType] = []
+
+    def fileno(self) -> int:
+        return 0
+
+    def pending(self) -> bool:
+        return False
+
+    def flush(self) -> bool:
+        return True
+
+    def recv_into(self, view: memoryview) -> int:
+        return -1
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        if not self.room:
+            return 0
+        self.room -= 1
+        (data,) = buffers
+        self.kinds.append(FrameType(parse_header(memoryview(data)[:32])[0]))
+        return len(data)
+
+    def send_file(self, _: int, __: int, length: int) -> int:
+        return length
+
+    def close(self) -> None: ...
+
+
+class NoSockets(Reactor):
+    """The wire of this test is no file descriptor."""
+
+    def register(self, fd: int, handler: object, *, reading: bool = True, writing: bool = False) -> None: ...
+
+    def modify(self, fd: int, *, reading: bool, writing: bool) -> None: ...
+
+    def unregister(self, fd: int) -> None: ...
+
+
+def test_a_region_is_read_only_when_the_volumes_hold_all_that_was_sent() -> None:
+    """Otherwise the Secondary would write an older content over what it has applied from the log already."""
+    log, wire = Log(), Wire()
+    wire.room = 2
+    sender = Sender(wire, NoSockets(Hand()), log, Owner(), HELLO)
+    welcome = Welcome(protocol=1, host="tokyo", order_id="", history=[], end_lsn=0, applied_lsn=0, consistent=False)
+    said = json_frame(FrameType.WELCOME, welcome.model_dump())
+    sender.handle((FrameType.WELCOME, 0, 0, memoryview(said)[32:]))
+    sender.regions = Regions()
+    assert wire.kinds == [FrameType.HELLO, FrameType.START]
+    log.end_lsn = log.durable_lsn = FIRST + 4096  # appended and durable, not yet in the volumes
+    wire.room = 4
+    sender.committed()
+    assert wire.kinds[2:] == [FrameType.LOG]
+    log.applied_lsn = log.end_lsn
+    wire.room = 4
+    sender.pump()
+    assert wire.kinds[3:] == [FrameType.REGION_ZERO] * 4
+    log.file.close()
