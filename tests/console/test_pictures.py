@@ -27,7 +27,9 @@ def steps(*presses: str, until: str) -> Callable[[Pilot[int]], Any]:
             else:
                 await pilot.press(press)
         await _shown(pilot, until)
-        await pilot.app.workers.wait_for_complete([worker for worker in pilot.app.workers if worker.group == "propose"])
+        async with asyncio.timeout(10):
+            while any(worker.is_running and worker.group == "propose" for worker in pilot.app.workers):
+                await pilot.pause(0.01)
         await pilot.pause()
 
     return run
