@@ -28,9 +28,8 @@ MACHINES = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64", "armv7l", "i686"
 COMPILED_SHARE = 1.6  # unpacked files plus the byte code that Python puts beside them, measured
 UNIT = Path(__file__).with_name(on_host.UNIT_NAME)
 
-# The first Python that is new enough, else what there is. PATH of a login over SSH is often short.
-FIND_PYTHON = """PATH="$PATH:/usr/local/bin:/usr/bin:/bin"
-for p in python3 python3.14 python3.13 python3.12 python3.11 /usr/bin/python3; do
+# The first Python that is new enough, else what there is.
+FIND_PYTHON = """for p in python3 python3.14 python3.13 python3.12 python3.11; do
   command -v "$p" >/dev/null 2>&1 || continue
   "$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && exec "$p" -I - "$@"
   found="$found, $("$p" -V 2>&1)"
@@ -126,7 +125,7 @@ def _put(host: Host, ssh: SshHost, data: bytes, path: str) -> None:
 
 
 def _made_folder(host: Host, ssh: SshHost) -> str:
-    status, out, err = ssh.run("mktemp -d \"${TMPDIR:-/tmp}/volrep-install.XXXXXXXX\"")
+    status, out, err = ssh.run('mktemp -d "${TMPDIR:-/tmp}/volrep-install.XXXXXXXX"')
     if status or not out.startswith("/"):
         raise VolrepError(messages.INSTALL_STEP, host=host.name, step="making a temporary directory",
                           reason=err.strip() or f"mktemp ended with status {status}")

@@ -147,6 +147,9 @@ def install(where: Places, archive: Path, release: str, name: str, unit_text: st
             return _install(where, archive, release, name, unit_text, work)
     except (OSError, Failed, tarfile.TarError, subprocess.SubprocessError) as error:
         return {"ok": False, "step": work.step, "reason": str(error), "left": work.take_back()}
+    except BaseException:  # a bug of ours must not leave half of an installation either
+        work.take_back()
+        raise
 
 
 def _install(where: Places, archive: Path, release: str, name: str, unit_text: str, work: Work) -> dict[str, Any]:
@@ -212,7 +215,11 @@ def _unpack(where: Places, archive: Path, folder: Path, work: Work) -> None:
     work.done(f"directory {part}", lambda: shutil.rmtree(part) if part.exists() else None)
     (part / "bin").mkdir(parents=True)
     with tarfile.open(archive) as tar:
-        tar.extractall(part / where.lib, filter="data")
+        # Debian 12's Python knows no filters yet; what is in the archive is the operator's own
+        if hasattr(tarfile, "data_filter"):
+            tar.extractall(part / where.lib, filter="data")
+        else:
+            tar.extractall(part / where.lib)
     python = Path(getattr(sys, "_base_executable", "") or sys.executable)
     (part / "pyvenv.cfg").write_text(f"home = {python.parent}\ninclude-system-site-packages = false\n"
                                      f"version = {platform.python_version()}\n")
