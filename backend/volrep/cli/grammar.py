@@ -56,6 +56,7 @@ def split_words(verb: Verb, words: Sequence[str]) -> tuple[dict[str, str], tuple
             many, plain = tuple(plain), []
         elif plain:
             arguments[argument.name] = plain.pop(0)
+            check_choice(arguments[argument.name], argument.choices, verb.usage)
         elif argument.required:
             raise VolrepError(usage.USAGE, problem=f"{verb.name} needs {argument.name.upper()}", usage=verb.usage)
         else:
@@ -64,6 +65,12 @@ def split_words(verb: Verb, words: Sequence[str]) -> tuple[dict[str, str], tuple
         problem = f"{verb.name} has no place for {plain[0]!r}"
         raise VolrepError(usage.USAGE, problem=problem, usage=verb.usage)
     return arguments, many, attributes
+
+
+def check_choice(value: str, choices: Sequence[str], usage_line: str) -> None:
+    """Raises VR-1001 for a word that is none of `choices`; no choices: anything goes."""
+    if choices and value not in choices:
+        raise VolrepError(usage.USAGE, problem=f"{value!r} is none of {', '.join(choices)}", usage=usage_line)
 
 
 def closest(word: str) -> str:
@@ -106,7 +113,8 @@ def _click_option(option: Option, complete: Complete) -> click.Option:
     def values(ctx: click.Context, _param: click.Parameter, typed: str) -> list[click.shell_completion.CompletionItem]:
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(value) for value in complete(option.kind, typed, _typed_options(ctx))]
+        found = [choice for choice in option.choices if choice.startswith(typed)]
+        return [CompletionItem(value) for value in found or complete(option.kind, typed, _typed_options(ctx))]
 
     extra: dict[str, Any] = {"is_flag": True} if option.flag else {"metavar": option.metavar}
     return click.Option([*option.flags, option.name], help=option.help, expose_value=True,
@@ -130,6 +138,15 @@ def argument_at(verb: Verb, words: Sequence[str]) -> Argument | None:
     return verb.arguments[-1] if verb.arguments and verb.arguments[-1].many else None
 
 
+def assignments(verb: Verb, typed: str) -> list[str]:
+    """What may be typed of attribute=value: names while none is complete, then the values of that one."""
+    name, assigned, value = typed.partition("=")
+    if not assigned:
+        return [f"{key}=" for key in verb.keys if key.startswith(typed)]
+    key = verb.keys.get(name)
+    return [f"{name}={choice}" for choice in key.values if choice.startswith(value)] if key is not None else []
+
+
 def _words_argument(verb: Verb, complete: Complete) -> click.Argument:
     def values(ctx: click.Context, _param: click.Parameter, typed: str) -> list[click.shell_completion.CompletionItem]:
         from click.shell_completion import CompletionItem
@@ -137,10 +154,10 @@ def _words_argument(verb: Verb, complete: Complete) -> click.Argument:
         words = [word for word in ctx.params.get("words") or () if word != typed]
         argument = argument_at(verb, words)
         typed_options = _typed_options(ctx) | {"words": words}
-        found = complete(argument.kind, typed, typed_options) if argument is not None else []
-        if verb.keys:
-            found = found + [f"{key}=" for key in verb.keys if f"{key}=".startswith(typed)]
-        return [CompletionItem(value) for value in found]
+        found = [choice for choice in argument.choices if choice.startswith(typed)] if argument is not None else []
+        if argument is not None and not argument.choices and "=" not in typed:
+            found = complete(argument.kind, typed, typed_options)
+        return [CompletionItem(value) for value in found + assignments(verb, typed)]
 
     return click.Argument(["words"], nargs=-1, required=False, shell_complete=values)
 
@@ -152,12 +169,14 @@ def build(run: Callable[[Parsed], int], complete: Complete) -> click.Group:
                   invoke_without_command=True, help="Replicate block volumes between hosts.",
                   subcommand_metavar="VERB ARGUMENTS [attribute=value ...]",
                   epilog="`volrep help VERB` explains one verb; without arguments on a terminal: the console.")
+    click.version_option(package_name=PROGRAM, prog_name=PROGRAM, message="%(prog)s %(version)s")(root)
     groups: dict[str, click.Group] = {"": root}
     for verb in TABLE:
         parent, _, name = verb.name.rpartition(" ")
         if parent not in groups:
-            groups[parent] = _Group(parent, help=f"verbs of {parent}", no_args_is_help=False,
-                                    invoke_without_command=True, callback=_needs_more(parent))
+            groups[parent] = _Group(parent, help=f"Verbs of {parent}.", subcommand_metavar="VERB",
+                                    no_args_is_help=False, invoke_without_command=True,
+                                    callback=_needs_more(parent))
             root.add_command(groups[parent])
         groups[parent].add_command(_command(verb, name, run, complete))
     return root
@@ -196,4 +215,8 @@ def _merge(verb: Verb, ctx: click.Context, own: dict[str, Any]) -> dict[str, Any
     for option in EARLY:
         if early.get(option.name) and option.name not in known:
             raise VolrepError(usage.USAGE, problem=f"{verb.name} has no option {option.flags[0]}", usage=verb.usage)
-    return {name: own.get(name) or early.get(name) for name in known}
+    merged = {name: own.get(name) or early.get(name) for name in known}
+    for option in known.values():
+        if merged[option.name]:
+            check_choice(str(merged[option.name]), option.choices, verb.usage)
+    return merged

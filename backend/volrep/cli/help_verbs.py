@@ -5,12 +5,11 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from volrep.cli.completion import register
 from volrep.cli.grammar import PROGRAM, build, closest
 from volrep.cli.run import Run
 from volrep.model.errors import Exit, VolrepError
 from volrep.model.messages import usage
-
-SHELLS = ("bash", "zsh", "fish")
 
 
 def help_verb(run: Run) -> int:
@@ -27,10 +26,8 @@ def help_verb(run: Run) -> int:
 
 
 def completion(run: Run) -> int:
-    shell = run.argument("shell")
-    kind = get_completion_class(shell) if shell in SHELLS else None
-    if kind is None:
-        raise VolrepError(usage.USAGE, problem=f"{shell} is not a shell that completion knows",
-                          usage=f"volrep completion {'|'.join(SHELLS)}")
+    register()
+    kind = get_completion_class(run.argument("shell"))
+    assert kind is not None, "the table of verbs names a shell that Click does not know"
     run.out.print(kind(build(lambda _parsed: 0, lambda *_: []), {}, PROGRAM, "_VOLREP_COMPLETE").source())
     return Exit.DONE

@@ -31,7 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     out = Out()
     try:
-        if not arguments and "_VOLREP_COMPLETE" not in os.environ:
+        if "_VOLREP_COMPLETE" in os.environ:
+            from volrep.cli.completion import register
+
+            register()
+        elif not arguments:
             arguments = _without_arguments()
         # not standalone: Click would word errors and exit itself
         code = build(_dispatch, _complete).main(arguments, PROGRAM, standalone_mode=False)

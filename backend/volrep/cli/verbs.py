@@ -183,7 +183,6 @@ TABLE = (
     Verb("events", "watching", "what happened on the hosts", "watch_verbs:events", (_ANY_RVG,),
          (Option("follow", ("--follow",), "go on with what happens from now on"), _LIMIT)),
     Verb("history", "watching", "who changed the configuration, and when", "watch_verbs:history", (_ANY_RVG,)),
-    Verb("history", "watching", "who changed the configuration, and when", "watch_verbs:history", (_ANY_RVG,)),
     Verb("log dump", "watching", "records of an SRL, without their payloads", "watch_verbs:log_dump", (_RVG,),
          (Option("from_lsn", ("--from",), "begin at this LSN", "LSN"), _LIMIT)),
     # engine
