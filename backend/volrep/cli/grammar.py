@@ -108,6 +108,13 @@ class _Command(click.Command):
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write_text(f"Usage: {self.verb.usage}")
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        if self.verb.keys:
+            with formatter.section("Attributes"):
+                formatter.write_dl([(f"{name}={'|'.join(key.values) or '...'}", key.help)
+                                    for name, key in self.verb.keys.items()])
+
 
 def _click_option(option: Option, complete: Complete) -> click.Option:
     def values(ctx: click.Context, _param: click.Parameter, typed: str) -> list[click.shell_completion.CompletionItem]:
