@@ -117,14 +117,16 @@ def startrep(run: Run) -> int:
     method = _method(run)
     rds = run.rds(run.observe())
     secondary = rds.choose_secondary(run.argument("secondary"))
-    run.carry_out(plan_links.plan_startrep(rds, secondary, method))
+    plan = plan_links.plan_startrep(rds, secondary, method)
+    run.carry_out(plan)
     if run.option("dry_run"):
         return Exit.DONE
     if run.option("wait"):
         from volrep.cli.progress import wait_consistent
 
         return wait_consistent(run, rds.dg, rds.name, secondary)
-    run.out.say(f"started; `volrep -g {rds.dg} repstatus {rds.name}` shows how far it is")
+    if plan.steps:
+        run.out.say(f"started; `volrep -g {rds.dg} repstatus {rds.name}` shows how far it is")
     return Exit.DONE
 
 

@@ -6,6 +6,7 @@ Knows threads and conversations. Must not know what is done with the answers.
 from __future__ import annotations
 
 import os
+import pwd
 import socket
 import threading
 import time
@@ -146,5 +147,8 @@ class Fleet:
 
 def _who() -> str:
     """Who the history of an engine will name."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid {os.getuid()}"
+    try:
+        user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # an account of a container, unknown here
+        user = f"uid {os.getuid()}"
     return f"{user}@{socket.gethostname()}"

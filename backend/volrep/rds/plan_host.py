@@ -15,6 +15,7 @@ from volrep.engine.api import (
 )
 from volrep.model.config import Role
 from volrep.model.errors import VolrepError
+from volrep.model.messages import engine as engine_messages
 from volrep.model.messages import rds as messages
 from volrep.model.messages import usage
 from volrep.model.units import format_size
@@ -58,10 +59,10 @@ def plan_volume_add(host: str, dg: str, name: str, path: str) -> Plan:
 
 
 def plan_volume_destroy(world: World, host: str, dg: str, name: str) -> Plan:
-    """An unknown volume is an error: a destroy of the wrong name must not look done. Raises VR-1310, VR-1312."""
+    """An unknown volume is an error: a destroy of the wrong name must not look done. Raises VR-1312, VR-1732."""
     found = world.host(host).volume(dg, name)
     if found is None:
-        raise VolrepError(messages.VOLUME_MISSING, host=host, volume=name, dg=dg, size="SIZE")
+        raise VolrepError(engine_messages.VOLUME_UNKNOWN, host=host, volume=name, dg=dg)
     if found.use != "free":
         raise VolrepError(messages.VOLUME_TAKEN, volume=name, dg=dg, host=host, rvg=found.rvg, use=found.use)
     what = f"and remove {found.config.path}" if found.config.created_by_us else f"({found.config.path} stays)"
