@@ -25,7 +25,7 @@ from volrep.model.messages import hosts as messages
 from volrep.model.names import check_name
 from volrep.ports.disk import save_file
 
-_SSH = re.compile(r"(?:(?P<user>[^@\s:]+)@)?(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^@\s:\[\]]+))"
+_SSH = re.compile(r"(?:(?P<user>[^@\s:]+)@)?(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^@\s:\[\]]+))"
                   r"(?::(?P<port>\d{1,5}))?")
 _ADDRESS = re.compile(r"[0-9A-Za-z_.:%-]{1,253}")
 LOOPBACK = "127.0.0.1"

@@ -123,9 +123,12 @@ def _connection(address: SshAddress) -> Any:
 
 
 def _prepare(connection: Any) -> None:
-    """Known hosts loaded, unknown ones refused; on the jump hosts too."""
+    """Known hosts loaded, unknown ones refused, keys that are not there left out; on the jump hosts too."""
     while connection is not None and not isinstance(connection, str):
         client = connection.client
+        keys = connection.connect_kwargs.get("key_filename") or []
+        connection.connect_kwargs["key_filename"] = [
+            key for key in ([keys] if isinstance(keys, str) else keys) if os.path.exists(os.path.expanduser(key))]
         client.set_missing_host_key_policy(_Refuse())
         client.load_system_host_keys()
         named = connection.ssh_config.get("userknownhostsfile", "").split()
