@@ -12,7 +12,8 @@ LOAD_TIMEOUT_S = 120
 
 def _fio(uri: str, size_mib: int, seed: int, *extra: str) -> list[str]:
     return ["fio", "--name=load", "--ioengine=nbd", f"--uri={uri}", "--bs=4k", f"--size={size_mib}m", "--iodepth=32",
-            f"--randseed={seed}", "--verify=crc32c", "--verify_fatal=1", "--eta=never", *extra]
+            f"--randseed={seed}", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0",
+            "--eta=never", *extra]
 
 
 def start_writing(host: Host, uri: str, size_mib: int, log: Path, *, seed: int = 1,
