@@ -19,7 +19,7 @@ import pytest  # noqa: E402
 from textual.widgets import Input  # noqa: E402
 
 from volrep.menus.load import load  # noqa: E402
-from volrep.tui.app import Console  # noqa: E402
+from volrep.tui.console import Console  # noqa: E402
 from volrep.tui.journal import Journal  # noqa: E402
 from volrep.tui.runner import Program  # noqa: E402
 

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.console.conftest import Fake
-from volrep.tui.app import Console, screen_text
+from volrep.tui.console import Console, screen_text
 from volrep.tui.dialog import DialogScreen
 from volrep.tui.live import ViewScreen
 from volrep.tui.menu import MenuScreen
@@ -177,13 +177,36 @@ async def test_output_scrolls_and_is_searched(console: Make) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, on(app, DialogScreen))
         await pilot.press("down", *"lines", "enter")
-        await until(pilot, shows(app, "[BOTTOM]"))
-        await pilot.press("home")
+        await until(pilot, shows(app, "Command: OK"))
         await until(pilot, shows(app, "[TOP]"))
+        await pilot.press("end")
+        await until(pilot, shows(app, "[BOTTOM]"))
         await pilot.press("slash", *"line 5", "enter")
         await until(pilot, shows(app, "line 5\n"))
         await pilot.press("n")
         await until(pilot, shows(app, "line 50\n"))
+
+
+async def test_a_long_answer_of_a_list_after_the_screen_was_left_harms_nothing(console: Make) -> None:
+    app = console("simple")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, on(app, MenuScreen))
+        for _ in range(5):
+            app.source.forget()
+            app.open("setuprds", {})
+            await until(pilot, on(app, DialogScreen))
+            app.back()
+            await until(pilot, on(app, MenuScreen))
+        await until(pilot, lambda: not app.source.busy)
+
+
+async def test_a_terminal_that_is_much_too_small_is_survived(console: Make) -> None:
+    app = console("setuprds")
+    async with app.run_test(size=(12, 4)) as pilot:
+        await until(pilot, on(app, DialogScreen))
+        await pilot.press(*"london", "down", "f4")
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, shows(app, "SECONDARY host"))
 
 
 @pytest.mark.parametrize("form", [["escape", "4"], ["alt+4"], ["f4"]])

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from volrep.tui import status
-from volrep.tui.app import Console, screen_text
+from volrep.tui.console import Console, screen_text
 
 Make = Callable[..., Console]
 SMALL, WIDE = (80, 24), (120, 40)

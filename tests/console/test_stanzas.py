@@ -15,7 +15,7 @@ from volrep.menus.extract import fill
 from volrep.menus.form import Form
 from volrep.menus.load import load
 from volrep.menus.model import Dialog, Menu, View, placeholders
-from volrep.tui.app import Console, screen_text
+from volrep.tui.console import Console, screen_text
 from volrep.tui.dialog import DialogScreen
 from volrep.tui.live import ViewScreen
 from volrep.tui.menu import MenuScreen

@@ -146,7 +146,8 @@ class DialogScreen(Frame):
             line.append(" ")
             line.append(clean(self.console.program.show([word]).split(" ", 1)[1]),
                         style="" if word in self._base else "bold")
-        self.query_one("#preview", Static).update(line)
+        for preview in self.query("#preview").results(Static):  # none when the screen was left meanwhile
+            preview.update(line)
 
     # -- keys
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rich.cells import cell_len
+from volrep.tui.text import cell_len
 
 
 @dataclass(slots=True)

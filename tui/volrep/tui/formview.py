@@ -7,7 +7,6 @@ Knows SMIT's anatomy of a field. Values, rules and the command are the Form's.
 
 from __future__ import annotations
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.geometry import Offset
@@ -17,7 +16,7 @@ from volrep.menus.form import Form
 from volrep.menus.model import FieldStanza
 from volrep.tui.editline import EditLine
 from volrep.tui.lines import Lines
-from volrep.tui.text import clean, fit
+from volrep.tui.text import cell_len, clean, fit
 
 LABEL_COLUMNS_MIN, LABEL_COLUMNS_MAX = 38, 50
 VALUE_COLUMNS_MAX = 64

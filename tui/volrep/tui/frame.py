@@ -22,7 +22,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 if TYPE_CHECKING:
-    from volrep.tui.app import Console
+    from volrep.tui.console import Console
 
 T = TypeVar("T")
 
@@ -153,9 +153,9 @@ class Frame(Screen[None]):
 
     def tell(self, text: str, tone: str = "") -> None:
         """The line above the legend. `tone`: "", "error", "warn", "good"."""
-        line = self.query_one("#message", Static)
-        line.set_classes(tone)
-        line.update(Content(" ".join(text.split())))
+        for line in self.query("#message").results(Static):  # none when an answer comes after the screen was left
+            line.set_classes(tone)
+            line.update(Content(" ".join(text.split())))
 
     def action_cancel(self) -> None:
         self.console.back()

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from textual import work
 from textual.widget import Widget
@@ -24,7 +23,7 @@ from volrep.menus.show import show
 from volrep.model.errors import VolrepError
 from volrep.tui.frame import CANCEL, COMMAND, EXIT, HELP, IMAGE, PALETTE, REFRESH, SHELL, Frame, bindings
 from volrep.tui.lines import Lines
-from volrep.tui.text import clean, columns
+from volrep.tui.text import cell_len, clean, columns
 
 BAR_COLUMNS = 30
 DUTY = 4  # pause at least this many times as long as the last answer took

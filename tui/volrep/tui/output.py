@@ -39,6 +39,7 @@ class Output(Lines):
         super().__init__(id="body")
         self.wrote: dict[str, bool] = {"stdout": False, "stderr": False}
         self.dropped = 0
+        self.scrolled = False  # by the operator
         self.find = ""
         self.found: int | None = None
         self._rows: deque[tuple[str, str]] = deque(maxlen=LINES_MAX)
@@ -69,8 +70,13 @@ class Output(Lines):
         self.dropped += max(0, len(self._rows) + len(lines) - LINES_MAX)
         self._rows.extend((stream, line) for line in lines)
         if at_end:
-            self.scroll_rows(self.count())
+            super().scroll_rows(self.count())
         self.refresh()
+
+    def rest(self, *, at_top: bool) -> None:
+        """The command has ended: show the beginning or the end, unless the operator is somewhere already."""
+        if not self.scrolled:
+            super().scroll_rows(-self.count() if at_top else self.count())
 
     def draw(self, row: int, width: int) -> list[Segment]:
         stream, line = self.row(row)
@@ -93,6 +99,10 @@ class Output(Lines):
             self._clamp()
         self.refresh()
         return self.found is not None
+
+    def scroll_rows(self, step: int) -> None:
+        self.scrolled = True
+        super().scroll_rows(step)
 
     def on_key(self, event: events.Key) -> None:
         if self.navigate({"home": "ctrl+home", "end": "ctrl+end"}.get(event.key, event.key)):

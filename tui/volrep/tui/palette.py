@@ -16,7 +16,7 @@ from volrep.menus.load import Catalogue
 from volrep.menus.model import Dialog, Menu, Screen, placeholders
 
 if TYPE_CHECKING:
-    from volrep.tui.app import Console
+    from volrep.tui.console import Console
 
 DISCOVER_MAX = 30  # shown before anything is typed: the first two levels
 

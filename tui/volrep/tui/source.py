@@ -51,6 +51,11 @@ class Source:
     async def picture(self, view: View, values: Mapping[str, str]) -> Any:
         return await self.document(view.command, values, fresh=True)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a command is being asked now."""
+        return bool(self._asking)
+
     def forget(self) -> None:
         """After a change: nothing that is known may be believed."""
         self._answers.clear()

@@ -34,6 +34,7 @@ from volrep.tui.popups import ConfirmPopup
 from volrep.tui.runner import Running, start
 
 INTERRUPT = Key("Ctrl+C", "Interrupt", "ctrl+c", "interrupt")
+READ_FROM_TOP_S = 10.0  # longer commands told their progress; their last lines are the news
 HELP_TEXT = """\
 Command: running, then OK (exit code 0) or failed. stdout and stderr tell whether anything was written to each.
 
@@ -121,6 +122,8 @@ class StatusScreen(Frame):
         self.exit_code = exit_code
         self._elapsed_s = time.monotonic() - self._started_s
         self._clock.stop()
+        # one reads an answer from its beginning, and errors stand at the end
+        self.output.rest(at_top=exit_code == 0 and self._elapsed_s < READ_FROM_TOP_S)
         self.console.journal.ended(self.job.words, self.job.title, self.job.fastpath, exit_code, self._elapsed_s)
         if self.job.changes:
             self.console.source.forget()

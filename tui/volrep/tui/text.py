@@ -6,9 +6,29 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
-from rich.cells import cell_len, set_cell_size
-
 COLUMN_MAX = 48  # a single long cell must not push the rest out of sight
+
+
+def cell_len(text: str) -> int:
+    """Terminal cells that a text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(_cells(char) for char in text)
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char) or unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def set_cell_size(text: str, size: int) -> str:
+    """Cut or filled with blanks to exactly `size` cells."""
+    length = cell_len(text)
+    while length > size:
+        length -= _cells(text[-1])
+        text = text[:-1]
+    return text + " " * (size - length)
 
 
 def clean(text: str) -> str:
