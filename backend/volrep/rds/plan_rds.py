@@ -130,7 +130,7 @@ def _described(member: Member) -> str:
 
 def plan_addsec(world: World, rds: Rds, primary: str, secondary: str, attributes: Mapping[str, str],
                 fresh: Fresh) -> Plan:
-    """Raises VR-1020 to VR-1022, VR-1302, VR-1303, VR-1310 to VR-1315, VR-1500, VR-1742."""
+    """Raises VR-1020 to VR-1022, VR-1302, VR-1303, VR-1310 to VR-1315, VR-1318, VR-1500, VR-1742."""
     member = rds.primary()
     if member.host.name != primary:
         world.host(primary)
@@ -150,8 +150,10 @@ def _addsec(world: World, primary: _Primary, secondary: str, attributes: Mapping
     if existing is None:
         check_volumes(view, wanted, primary.host)
         steps.append(_create_step(secondary, wanted, Role.SECONDARY, primary.rds_id, fresh.secondary_rvg_id))
-    elif (existing.config.role is not Role.SECONDARY or existing.config.rds_id != primary.rds_id
-          or not _same(Member(view, existing), wanted)):
+    elif existing.config.role is Role.SECONDARY and existing.config.rds_id != primary.rds_id:
+        # Never replaced silently: it may be the last copy of a Primary that was lost
+        raise VolrepError(messages.ORPHAN, host=secondary, rvg=wanted.name, dg=wanted.dg, primary=primary.host.name)
+    elif existing.config.role is not Role.SECONDARY or not _same(Member(view, existing), wanted):
         raise VolrepError(messages.RVG_THERE, host=secondary, rvg=wanted.name, dg=wanted.dg,
                           found=_described(Member(view, existing)))
     there = existing.config.links if existing is not None else []

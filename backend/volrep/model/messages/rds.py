@@ -29,6 +29,10 @@ OTHER_PRIMARY = Message(1315, "the Primary of RVG {rvg} is on {found}, not on {h
 VOLUMES_UNNAMED = Message(1316, "{value!r} names no volumes", "write them comma-separated: dv01,dv02", Exit.USAGE)
 RVG_DOWN = Message(1317, "RVG {rvg} on {host} is not running: {reason}",
                    "`volrep -H {host} events` says more; the engine restarts it by itself", Exit.REFUSED)
+ORPHAN = Message(1318, "host {host} has a Secondary RVG {rvg} of another data set in disk group {dg}, whose Primary is "
+                       "not on {primary}",
+                 "if nobody needs its data: `volrep -g {dg} -H {host} -s -f delsec {rvg} {host}`, then run this again",
+                 Exit.REFUSED)
 LINK_UNSTOPPED = Message(1320, "replication of RVG {rvg} to {host} is not stopped: the link is {state}",
                          "stop it first: `volrep -g {dg} stoprep {rvg} {host}`", Exit.REFUSED)
 SECONDARIES_LEFT = Message(1321, "RVG {rvg} still has Secondaries: {known}",

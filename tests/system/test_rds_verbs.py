@@ -1,0 +1,189 @@
+"""The RDS verbs on two real engines of this machine: the whole life of a data set, and failures halfway."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.engines import PROGRAM, EngineProcess
+from volrep.model.config import Shape
+from volrep.model.errors import VolrepError
+from volrep.model.messages import engine as engine_messages
+from volrep.rds import plan_rds
+from volrep.rds.drive import drive
+from volrep.rds.fleet import Fleet
+from volrep.rds.inventory import Inventory
+from volrep.rds.step import Plan
+
+DG, RVG = "hrdg", "hr_rvg"
+VOLUMES = {"dv01": "16m", "dv02": "8m", "srl": "64m"}
+
+
+class Pair:
+    """Engines london and tokyo with volumes of equal sizes, in an inventory of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = os.environ | {"VOLREP_CONFIG_DIR": str(folder / "config"), "VOLREP_STATE": str(folder / "none")}
+        self.engines = {name: EngineProcess(name, folder / name, folder / "log") for name in ("london", "tokyo")}
+
+    def start(self) -> None:
+        for name, engine in self.engines.items():
+            engine.state_dir.mkdir()
+            engine.start("--listen", "127.0.0.1", "--port", "0")
+            self.volrep("host", "add", name, f"local={engine.state_dir}")
+            for volume, size in VOLUMES.items():
+                self.volrep("-g", DG, "-H", name, "volume", "create", volume, size)
+
+    def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([str(PROGRAM), *argv], env=self.env, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=60, check=False)
+
+    def volrep(self, *argv: str, exit_code: int = 0) -> str:
+        done = self.run(*argv)
+        assert done.returncode == exit_code, f"{argv}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    def show(self, *argv: str) -> Any:
+        return json.loads(self.run("--json", *argv).stdout)
+
+    def fleet(self) -> Fleet:
+        return Fleet(Inventory(self.folder / "config", self.folder / "none"), "test")
+
+    def configuration(self) -> Any:
+        """What stays the same when nothing was changed: RVGs, links without their ids, use of volumes."""
+        with self.fleet() as fleet:
+            return [(view.name, [(r.config.name, r.config.rvg_id, r.config.role,
+                                  [(link.name, link.attributes) for link in r.config.links]) for r in view.rvgs],
+                     [(v.config.name, v.use) for v in view.volumes]) for view in fleet.observe().hosts]
+
+
+@pytest.fixture
+def pair() -> Generator[Pair]:
+    with tempfile.TemporaryDirectory(prefix="vr") as folder:  # sockets need a short path
+        made = Pair(Path(folder))
+        try:
+            made.start()
+            yield made
+        finally:
+            for engine in made.engines.values():
+                engine.stop()
+
+
+class FailsAt:
+    """The engines, except that the call of that number is refused."""
+
+    def __init__(self, fleet: Fleet, number: int) -> None:
+        self._fleet, self._left = fleet, number
+
+    def call(self, host: str, method: str, request: Shape) -> Any:
+        self._left -= 1
+        if self._left == 0:
+            raise VolrepError(engine_messages.TOO_MANY_CLIENTS, limit=0)
+        return self._fleet.call(host, method, request)
+
+
+def setup_plan(fleet: Fleet) -> Plan:
+    from tests.unit.rds.hosts import fresh
+
+    wanted = plan_rds.wanted_rvg(DG, RVG, "dv01,dv02", "srl")
+    return plan_rds.plan_setup(fleet.observe(), wanted, "london", "tokyo", {}, fresh(1))
+
+
+def delsec_plan(fleet: Fleet) -> Plan:
+    from tests.unit.rds.hosts import fresh
+
+    world = fleet.observe()
+    return plan_rds.plan_delsec(world, world.rds(DG, RVG), "tokyo", fresh(2), force=False)
+
+
+def test_the_life_of_a_data_set(pair: Pair) -> None:
+    before = pair.configuration()
+    pair.volrep("-g", DG, "--dry-run", "setup", RVG, "dv01,dv02", "srl", "london", "tokyo")
+    assert pair.configuration() == before
+    pair.volrep("-g", DG, "-H", "london", "createpri", RVG, "dv01,dv02", "srl")
+    pair.volrep("addsec", RVG, "london", "tokyo", "synchronous=override")
+    assert "VR-1016" in pair.volrep("startrep", RVG, exit_code=2)
+    assert "tokyo: consistent" in pair.volrep("-a", "startrep", "-w", RVG)
+    (row,) = pair.show("repstatus", RVG)["secondaries"]
+    assert (row["data_status"], row["replication_status"], row["configured_mode"]) == (
+        "consistent, up-to-date", "replicating (connected)", "synchronous-override")
+    pair.volrep("set", RVG, "synchronous=off")
+    pair.volrep("pauserep", RVG)
+    assert pair.show("repstatus", RVG)["secondaries"][0]["replication_status"] == "paused by user"
+    pair.volrep("resumerep", RVG)
+    assert "VR-1030" in pair.volrep("stoprep", RVG, exit_code=3)
+    assert "VR-1320" in pair.volrep("-s", "delsec", RVG, exit_code=3)
+    pair.volrep("-s", "stoprep", RVG)
+    assert pair.show("repstatus", RVG)["secondaries"][0]["data_status"] == "consistent, stale"
+    assert "VR-1321" in pair.volrep("-s", "delpri", RVG, exit_code=3)
+    pair.volrep("-s", "delsec", RVG)
+    pair.volrep("-s", "delpri", RVG)
+    assert pair.configuration() == before
+
+
+@pytest.mark.parametrize("failing", [2, 3, 4, 5])
+def test_a_setup_that_fails_halfway_changes_nothing_on_any_host(pair: Pair, failing: int) -> None:
+    before = pair.configuration()
+    with pair.fleet() as fleet, pytest.raises(VolrepError, match="VR-1713"):
+        drive(setup_plan(fleet), FailsAt(fleet, failing), lambda _text: None)
+    assert pair.configuration() == before
+    pair.volrep("-g", DG, "setup", RVG, "dv01,dv02", "srl", "london", "tokyo", "-w")
+
+
+@pytest.mark.parametrize("failing", [2, 3])
+def test_a_delsec_that_fails_halfway_leaves_a_pair_that_replicates(pair: Pair, failing: int) -> None:
+    pair.volrep("-g", DG, "setup", RVG, "dv01,dv02", "srl", "london", "tokyo", "-w")
+    pair.volrep("-s", "stoprep", RVG)
+    before = pair.configuration()
+    with pair.fleet() as fleet, pytest.raises(VolrepError, match="VR-1713"):
+        drive(delsec_plan(fleet), FailsAt(fleet, failing), lambda _text: None)
+    assert pair.configuration() == before
+    pair.volrep("-a", "-w", "startrep", RVG)
+
+
+def test_a_host_that_dies_halfway_is_told_as_done_in_part_and_the_hints_lead_on(pair: Pair) -> None:
+    class Dies(FailsAt):
+        def call(self, host: str, method: str, request: Shape) -> Any:
+            if (host, method) == ("london", "link.add"):
+                os.kill(pair.engines["tokyo"].pid, signal.SIGKILL)
+            return super().call(host, method, request)
+
+    with pair.fleet() as fleet, pytest.raises(VolrepError) as caught:
+        drive(setup_plan(fleet), Dies(fleet, 4), lambda _text: None)
+    assert (caught.value.id, int(caught.value.exit)) == ("VR-1330", 5)
+    assert "not undone: tokyo: add link" in caught.value.text
+    pair.engines["tokyo"].kill()
+    pair.engines["tokyo"].start()
+    setup = ("-g", DG, "setup", RVG, "dv01,dv02", "srl", "london", "tokyo", "-w")
+    hint = pair.volrep(*setup, exit_code=3).partition("`volrep ")[2].partition("`")[0]
+    pair.volrep(*hint.split())
+    pair.volrep(*setup)
+
+
+def test_refusals_name_values_and_change_nothing(pair: Pair) -> None:
+    pair.volrep("-s", "-g", DG, "-H", "tokyo", "volume", "destroy", "dv02")
+    pair.volrep("-g", DG, "-H", "tokyo", "volume", "create", "dv02", "9m")
+    before = pair.configuration()
+    setup = ("-g", DG, "setup", RVG, "dv01,dv02", "srl")
+    text = pair.volrep(*setup, "london", "tokyo", exit_code=3)
+    assert all(part in text for part in ("VR-1311", "dv02", str(9 << 20), str(8 << 20), "hint: "))
+    assert "VR-1310" in pair.volrep("-g", DG, "setup", RVG, "dv01,nix", "srl", "london", "tokyo", exit_code=3)
+    assert "VR-1500" in pair.volrep("-g", DG, "setup", RVG, "dv01,srl", "dv02", "london", "tokyo", exit_code=3)
+    assert "VR-1100" in pair.volrep(*setup, "london", "rome", exit_code=2)
+    assert "VR-1314" in pair.volrep(*setup, "london", "london", exit_code=2)
+    assert "VR-1021" in pair.volrep(*setup, "london", "tokyo", "compression=lz4", exit_code=2)
+    assert "VR-1300" in pair.volrep("repstatus", "nope", exit_code=2)
+    pair.engines["tokyo"].stop()
+    assert "VR-1700" in pair.volrep(*setup, "london", "tokyo", exit_code=4)
+    pair.engines["tokyo"].start()
+    assert pair.configuration() == before
