@@ -7,7 +7,7 @@ from typing import Any
 from volrep.cli.out import table
 from volrep.cli.run import Run
 from volrep.engine.api import AttachInfo, ExportInfo, Scope
-from volrep.model.errors import Exit, VolrepError
+from volrep.model.errors import Exit
 from volrep.rds import plan_host
 from volrep.rds.world import World
 
@@ -48,21 +48,17 @@ def exports(run: Run) -> int:
         return run.fleet.call(host, "export.list", scope), run.fleet.call(host, "attach.list", scope)
 
     rows: list[dict[str, Any]] = []
-    silent = False
-    for host, answer in run.fleet.ask(ask, [run.host] if run.host else None).items():
-        if isinstance(answer, VolrepError):
-            run.out.say(f"warning: {answer.id}: {answer.text}")
-            silent = True
-            continue
-        attached = {(a.dg, a.volume): a for a in answer[1].attached}
-        rows += [_export_row(host, info) | _device(attached.get((info.dg, info.config.volume)))
-                 for info in answer[0].exports]
+    answers, _ = run.ask(ask)
+    for host, (exported, attached) in answers.items():
+        devices = {(a.dg, a.volume): a for a in attached.attached}
+        rows += [_export_row(host, info) | _device(devices.get((info.dg, info.config.volume)))
+                 for info in exported.exports]
     if run.as_json:
         run.out.json({"exports": rows})
     else:
         run.out.print(table(("HOST", "DG", "VOLUME", "CONNECTIONS", "DEVICE", "URI"), [
             (r["host"], r["dg"], r["volume"], r["connections"], r["device"] or "-", r["uri"]) for r in rows]))
-    return Exit.UNREACHABLE if silent and not rows else Exit.DONE
+    return Exit.DONE
 
 
 def _device(attached: AttachInfo | None) -> dict[str, Any]:

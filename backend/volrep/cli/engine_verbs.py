@@ -6,11 +6,12 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from volrep.cli.out import pairs
 from volrep.cli.run import Run
 from volrep.engine.api import EngineStatus
-from volrep.model.errors import Exit, VolrepError
+from volrep.model.errors import Exit
 from volrep.rds import plan_host
 
 ARGV_PREFIX = [sys.executable, "-m", "volrep.cli.main"]
@@ -37,16 +38,13 @@ def connect(run: Run) -> int:
 
 def status(run: Run) -> int:
     """Of the host given by -H, else of all."""
-    answers = run.fleet.ask(lambda host: run.fleet.call(host, "engine.status"), [run.host] if run.host else None)
-    rows, silent = [], False
-    for host, answer in answers.items():
-        if isinstance(answer, VolrepError):
-            run.out.error(answer)
-            silent = True
-            continue
-        engine: EngineStatus = answer
-        rows.append({"host": engine.name if run.fleet.hosts[host].implicit else host, **engine.model_dump(mode="json"),
-                     "started": datetime.fromtimestamp(engine.started_ns / 1e9, UTC).isoformat(timespec="seconds")})
+    def ask(host: str) -> EngineStatus:
+        return cast(EngineStatus, run.fleet.call(host, "engine.status"))
+
+    answers, missing = run.ask(ask)
+    rows = [{"host": host, **engine.model_dump(mode="json"),
+             "started": datetime.fromtimestamp(engine.started_ns / 1e9, UTC).isoformat(timespec="seconds")}
+            for host, engine in answers.items()]
     if run.as_json:
         run.out.json({"engines": rows})
     elif rows:
@@ -54,7 +52,7 @@ def status(run: Run) -> int:
             ("version", row["version"]), ("process", row["pid"]), ("started", row["started"]),
             ("state directory", row["state_dir"]), ("replication port", f"{row['listen']}:{row['port']}"),
             ("fingerprint", row["fingerprint"]), ("RVGs", row["rvgs"])]) for row in rows))
-    return Exit.UNREACHABLE if silent else Exit.DONE
+    return Exit.UNREACHABLE if missing else Exit.DONE
 
 
 def stop(run: Run) -> int:

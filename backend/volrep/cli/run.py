@@ -10,9 +10,10 @@ import os
 import secrets
 import sys
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from volrep.cli.grammar import Parsed
 from volrep.cli.out import Out
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from volrep.rds.plan_rds import Fresh
     from volrep.rds.step import Plan
     from volrep.rds.world import Rds, World
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -93,13 +96,43 @@ class Run:
         if self._fleet is not None:
             self._fleet.close()
 
+    def abandon(self) -> None:
+        """Leave the conversations to the end of the process: closing one waits for the thread that reads from it."""
+        self._fleet = None
+
     def observe(self, *, events: bool = False, rvg: str = "") -> World:
-        """All hosts; those that do not answer are told on stderr (their problem is in the world too)."""
+        """All hosts; those that do not answer are told on stderr (their problem is in the world too).
+
+        Raises the problem when not one host answers.
+        """
         world = self.fleet.observe(self.dg, rvg, events=events)
+        problems = [view.problem for view in world.hosts if view.problem is not None]
+        if problems and not world.answering():
+            raise problems[0]
         for view in world.hosts:
             if view.problem is not None and view.name != self.host:
                 self.out.say(f"warning: {view.problem.id}: {view.problem.text}")
         return world
+
+    def ask(self, question: Callable[[str], T]) -> tuple[dict[str, T], bool]:
+        """(answers of the hosts, whether one is missing): of the one given by -H, else of all.
+
+        Hosts that do not answer are told on stderr. Raises the problem when not one host answers.
+        """
+        if any(host.implicit for host in self.fleet.hosts.values()):
+            self.fleet.observe()  # the local engine that no inventory names goes by its own name from here on
+        answers: dict[str, T] = {}
+        problems: list[VolrepError] = []
+        for host, answer in self.fleet.ask(question, [self.host] if self.host else None).items():
+            if isinstance(answer, VolrepError):
+                problems.append(answer)
+            else:
+                answers[host] = answer
+        for problem in problems if answers else problems[1:]:
+            self.out.say(f"warning: {problem.id}: {problem.text}")
+        if problems and not answers:
+            raise problems[0]
+        return answers, bool(problems)
 
     def rds(self, world: World) -> Rds:
         """The RDS that the argument RVG names."""

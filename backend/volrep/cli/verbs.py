@@ -188,11 +188,11 @@ TABLE = (
     # engine
     Verb("engine run", "engine", "run the engine of this host in the foreground", "engine_verbs:run", (),
          _ENGINE_RUN),
-    Verb("engine status", "engine", "engines of all hosts", "engine_verbs:status", (), (_STATE,)),
+    Verb("engine status", "engine", "engines of all hosts", "engine_verbs:status"),
     Verb("engine connect", "engine", "join stdin and stdout to the local engine: what SSH runs",
          "engine_verbs:connect", (), (_STATE,)),
-    Verb("engine stop", "engine", "stop the workers of an engine cleanly, then the engine", "engine_verbs:stop", (),
-         (_STATE,), confirm="the engine of {host} and its RVGs will stop, and the applications that use them"),
+    Verb("engine stop", "engine", "stop the workers of an engine cleanly, then the engine", "engine_verbs:stop",
+         confirm="the engine of {host} and its RVGs will stop, and the applications that use them"),
     # the program itself
     Verb("console", "volrep", "the console, or one of its screens", "engine_verbs:console",
          (Argument("fastpath", required=False),), (_PLAIN,)),

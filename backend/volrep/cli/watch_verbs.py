@@ -35,14 +35,9 @@ def events(run: Run) -> int:
         return run.fleet.call(host, "events.list", EventsRequest(dg=run.dg, rvg=rvg, limit=limit))
 
     found: list[tuple[int, dict[str, Any]]] = []
-    last: dict[str, int] = {}
-    silent = False
-    for host, answer in run.fleet.ask(ask, [run.host] if run.host else None).items():
-        if isinstance(answer, VolrepError):
-            run.out.error(answer)
-            silent = True
-            last[host] = 0
-            continue
+    answers, _ = run.ask(ask)
+    last = dict.fromkeys([run.host] if run.host else run.fleet.hosts, 0)
+    for host, answer in answers.items():
         found += [(event.time_ns, _row(host, event)) for event in answer.events]
         last[host] = answer.last_id
     rows = [row for _, row in sorted(found, key=lambda pair: pair[0])]
@@ -55,7 +50,7 @@ def events(run: Run) -> int:
     else:
         for row in rows:
             run.out.print(_line(row))
-    return Exit.UNREACHABLE if silent else Exit.DONE
+    return Exit.DONE
 
 
 def _print(run: Run, row: dict[str, Any]) -> None:
@@ -69,6 +64,8 @@ def _print(run: Run, row: dict[str, Any]) -> None:
 
 def _follow(run: Run, rvg: str, last: dict[str, int]) -> int:
     """Until Ctrl-C. Each host is asked by a thread of its own; one that goes away is asked again."""
+    fleet = run.fleet
+    run.abandon()  # the threads below read from it until the process ends
     news: queue.Queue[dict[str, Any]] = queue.Queue(maxsize=1000)  # readers wait while nobody prints
 
     def watch(host: str) -> None:
@@ -76,7 +73,7 @@ def _follow(run: Run, rvg: str, last: dict[str, int]) -> int:
         while True:
             request = EventsRequest(dg=run.dg, rvg=rvg, after_id=after, limit=100, wait_s=FOLLOW_WAIT_S)
             try:
-                answer = run.fleet.call(host, "events.list", request)
+                answer = fleet.call(host, "events.list", request)
             except VolrepError as error:
                 if error.text != told:
                     told = error.text
@@ -102,12 +99,8 @@ def history(run: Run) -> int:
         return run.fleet.call(host, "history.list", Scope(dg=run.dg, name=run.argument("rvg")))
 
     rows: list[dict[str, Any]] = []
-    silent = False
-    for host, answer in run.fleet.ask(ask, [run.host] if run.host else None).items():
-        if isinstance(answer, VolrepError):
-            run.out.error(answer)
-            silent = True
-            continue
+    answers, _ = run.ask(ask)
+    for host, answer in answers.items():
         rows += [{"time": iso(entry.time_ns), "host": host, "client": entry.client, "method": entry.method,
                   "request": entry.request} for entry in answer.entries]
     rows.sort(key=lambda row: str(row["time"]))
@@ -116,7 +109,7 @@ def history(run: Run) -> int:
     else:
         run.out.print(table(("TIME", "HOST", "BY", "CHANGE", "OF"), [
             (r["time"][:19], r["host"], r["client"], r["method"], _subject(r["request"])) for r in rows]))
-    return Exit.UNREACHABLE if silent else Exit.DONE
+    return Exit.DONE
 
 
 def _subject(request: dict[str, Any]) -> str:
