@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from textual import events, on, work
@@ -107,15 +108,12 @@ class StatusScreen(Frame):
             self.output.write("stderr", f"{error}\nhint: {error.hint}\n".encode())
             self._ended(127)
             return
-        try:
-            async for stream, chunk in self._process.output():
+        async with aclosing(self._process.output()) as output:
+            async for stream, chunk in output:
                 self.output.write(stream, chunk)
                 journal.output(chunk.decode(errors="replace"))
                 self._draw_state()
                 await asyncio.sleep(0)  # keys come first, however much a command prints
-        finally:
-            if self._process.exit is None:
-                self._process.kill()
         self._ended(self._process.exit if self._process.exit is not None else -9)
 
     def _ended(self, exit_code: int) -> None:
