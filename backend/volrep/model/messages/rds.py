@@ -14,7 +14,8 @@ SECONDARY_UNNAMED = Message(1305, "RVG {rvg} has {count} Secondaries: {known}", 
 NO_SECONDARY = Message(1306, "RVG {rvg} has no Secondary", "add one: `volrep -g {dg} addsec {rvg} {primary} HOST`",
                        Exit.REFUSED)
 VOLUME_MISSING = Message(1310, "host {host} has no volume {volume} in disk group {dg}",
-                         "create it, as large as on the other hosts: `volrep -g {dg} -H {host} volume create {volume} {size}`",
+                         "create it, as large as on the other hosts: "
+                         "`volrep -g {dg} -H {host} volume create {volume} {size}`",
                          Exit.REFUSED)
 SIZE_DIFFERS = Message(1311, "volume {volume} has {size_bytes} bytes on {host} and {other_bytes} on {other}",
                        "both sides need the same size: make it anew on {host} with {other_bytes} bytes", Exit.REFUSED)
