@@ -29,8 +29,8 @@ def install(bed: TestBed, host: Host, exit_code: int = 0) -> subprocess.Complete
 
 def seen(bed: TestBed, host: Host) -> str:
     """Every path of an installation that the host has (its own view of /opt, /usr/local and /var/lib)."""
-    return bed.operator.ssh(host, "sh", "-c", "'find /opt/volrep /usr/local/bin/volrep /var/lib/volrep "
-                                              "/tmp/volrep-install.* -maxdepth 2 2>/dev/null | sort'", check=False).stdout
+    places = "/opt/volrep /usr/local/bin/volrep /var/lib/volrep /tmp/volrep-install.*"
+    return bed.operator.ssh(host, "sh", "-c", f"'find {places} -maxdepth 2 2>/dev/null | sort'", check=False).stdout
 
 
 def engine_pid(bed: TestBed, host: Host) -> int:

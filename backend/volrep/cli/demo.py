@@ -5,9 +5,12 @@ Knows the order of the demonstration and the words of its report; volrep.cli.dem
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
+import termios
 import time
 from dataclasses import dataclass
 from types import FrameType
@@ -23,35 +26,56 @@ _POLL_S = 0.3
 _UP_TO_DATE_DEADLINE_S = 300.0  # 2 x 256 MiB are synchronized at 2 MB/s even then
 _EQUAL_DEADLINE_S = 10.0  # what was acknowledged may still be on its way into a file
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+# What a console that was killed cannot do: leave the alternate screen, show the cursor, mouse and paste modes off
+SCREEN_RESET = b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?2004l\x1b[?25h\x1b[?1049l"
 
 
 def demo(run: Run) -> int:
     """With a terminal the console, else the check. Raises VR-1018, VR-1340, VR-1341; nothing is left running then."""
     seconds = run.number("seconds", SECONDS)
     headless = bool(run.option("headless")) or not (sys.stdin.isatty() and sys.stdout.isatty())
-    before = {number: signal.signal(number, _interrupted) for number in _SIGNALS}
+    before = {number: signal.signal(number, _ended) for number in _SIGNALS}
     pair = Pair(keep=bool(run.option("keep")))
-    code = Exit.FAILED
+    code = int(Exit.FAILED)
     try:
         started_s = _begin(pair, run.out)
-        code = _check(pair, run.out, seconds, started_s) if headless else _console(pair, plain=bool(run.option("plain")))
+        if headless:
+            code = _check(pair, run.out, seconds, started_s)
+        else:
+            code = _console(pair, plain=bool(run.option("plain")))
+    except _Ended:
+        code = int(Exit.FAILED)
     finally:
-        for number in (signal.SIGINT, *_SIGNALS):  # a second Ctrl-C must not leave engines behind
-            signal.signal(number, signal.SIG_IGN)
-        run.out.say("ending what the demo started ...")
-        left = pair.close()
-        for problem in left:
-            run.out.say(f"warning: {problem}")
-        if left or pair.keep:
-            run.out.say(f"its files are in {pair.root}")
+        left = _end(pair, run.out)
         for number, handler in before.items():
             signal.signal(number, handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
     return Exit.FAILED if left else code
 
 
-def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _end(pair: Pair, out: Out) -> list[str]:
+    """End it all, whatever happens to signals and to the terminal meanwhile; what could not be ended."""
+    for number in (signal.SIGINT, *_SIGNALS):  # a second Ctrl-C must not leave engines behind
+        signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # the terminal may be what has gone
+        out.say("ending what the demo started ...")
+    left = pair.close()
+    with contextlib.suppress(OSError):
+        for problem in left:
+            out.say(f"warning: {problem}")
+        if pair.root.exists():
+            out.say(f"its files are in {pair.root}")
+    return left
+
+
+class _Ended(BaseException):
+    """A signal other than Ctrl-C: for `finally`, and for nobody else. Its own class, since nothing may be said any
+    more where a KeyboardInterrupt is: the terminal may be what has gone.
+    """
+
+
+def _ended(_number: int, _frame: FrameType | None) -> None:
+    raise _Ended
 
 
 def _begin(pair: Pair, out: Out) -> float:
@@ -69,10 +93,23 @@ def _begin(pair: Pair, out: Out) -> float:
 
 
 def _console(pair: Pair, *, plain: bool) -> int:
-    from volrep.tui.app import main
+    """The console as a user starts it, in a process of its own: what becomes of it, this one cleans up.
 
-    os.environ.update(pair.environ)  # its commands go to the demo's engines
-    return main(None, plain=plain, state_dir=pair.root / "console", argv_prefix=list(COMMAND))
+    Ctrl-C is the console's (in line mode; else the terminal sends none).
+    """
+    settings = termios.tcgetattr(sys.stdin)
+    environ = dict(pair.environ, XDG_STATE_HOME=str(pair.root / "console"))
+    console = subprocess.Popen([*COMMAND, "console", *(["--plain"] if plain else [])], env=environ)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return console.wait()
+    finally:
+        if console.returncode != 0:
+            console.kill()
+            console.wait()
+            with contextlib.suppress(OSError, termios.error):  # the terminal may be what has gone
+                os.write(sys.stdout.fileno(), SCREEN_RESET)
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
 
 
 # ---- without a terminal

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from volrep.cli.demo_writer import Writer, file_writer, nbd_writer
+from volrep.engine import attach
+from volrep.engine.blockdev import DeviceBusy
+from volrep.engine.paths import StateDir
+from volrep.engine.tools import ToolFailed
 from volrep.model.errors import VolrepError
 from volrep.model.messages import rds as messages
 
@@ -27,6 +32,7 @@ COMMAND = (sys.executable, "-m", "volrep.cli.main")
 _COMMAND_DEADLINE_S = 120.0
 _START_DEADLINE_S = 30.0
 _END_DEADLINE_S = 30.0
+_TOOL_DEADLINE_S = 30.0  # an umount waits for the volume
 _POLL_S = 0.2
 _TEMP_MAX_CHARS = 40  # 107 of a socket's path, less run/nbd/DG.VOLUME.sock and our own two directories
 _COMPARE_BYTES = 1 << 20
@@ -119,8 +125,7 @@ class Pair:
 
     def _mount(self) -> Path | None:
         """ext4 on the first volume; None, with a note, where this machine or user cannot."""
-        mkfs, mount = _tool("mkfs.ext4"), _tool("mount")
-        if os.geteuid() != 0 or mkfs is None or mount is None:
+        if os.geteuid() != 0 or not _tool("mkfs.ext4") or not _tool("mount"):
             self.notes.append("no file system: that takes root, mkfs.ext4 and mount; both volumes are written over NBD")
             return None
         folder = self.root / "mnt"
@@ -128,8 +133,8 @@ class Pair:
         try:
             device = self.volrep("-H", PRIMARY, "attach", VOLUMES[0]).strip()
             self._attached = True
-            _do(mkfs, "-q", "-F", device)
-            _do(mount, device, str(folder))
+            _do("mkfs.ext4", "-q", "-F", device)
+            _do("mount", device, str(folder))
             self._mounted = True
         except (VolrepError, subprocess.CalledProcessError) as error:
             said = error.stderr if isinstance(error, subprocess.CalledProcessError) else error.text
@@ -170,10 +175,8 @@ class Pair:
     def release(self) -> None:
         """Unmount and detach. Raises VR-1340."""
         if self._mounted:
-            umount = _tool("umount")
-            assert umount is not None
             try:
-                _do(umount, str(self.root / "mnt"))
+                _do("umount", str(self.root / "mnt"))
             except subprocess.CalledProcessError as error:
                 raise self.failed(error.stderr.strip()) from error
             self._mounted = False
@@ -184,21 +187,57 @@ class Pair:
     def close(self) -> list[str]:
         """End everything, in order; what could not be ended, in words (its files stay then)."""
         left = []
-        for end in (self.stop_writers, self.release):
+        for end in (self.stop_writers, self.release, self._tear_down, self._end_engines, self._end_orphans):
             try:
                 end()
-            except (VolrepError, subprocess.TimeoutExpired) as error:
-                left.append(error.text if isinstance(error, VolrepError) else str(error))
+            except VolrepError as error:
+                left.append(error.text)
+            except (OSError, ToolFailed, DeviceBusy, subprocess.SubprocessError) as error:
+                left.append(f"{type(error).__name__}: {error}")
+        if not self.keep and not self._mounted and not self._attached and not self._processes():
+            shutil.rmtree(self.root)
+        return left
+
+    def _tear_down(self) -> None:
+        """What `release` could not undo, because its engine is gone: by hand, as an engine would do it."""
+        if self._mounted:
+            _do("umount", "--lazy", str(self.root / "mnt"))
+            self._mounted = False
+        if self._attached:
+            attach.detach(StateDir(self.root / PRIMARY).attach_dir(DG, VOLUMES[0]), "", "")
+            self._attached = False
+
+    def _end_engines(self) -> None:
+        """They stop their workers, then end. Raises VR-1340."""
         for engine in self._engines.values():
-            engine.terminate()  # the engine stops its workers, then ends
+            engine.terminate()
         for name, engine in self._engines.items():
             try:
                 engine.wait(_END_DEADLINE_S)
-            except subprocess.TimeoutExpired:
-                left.append(f"the engine of {name} (process {engine.pid}) did not end")
-        if not self.keep and not self._mounted and all(e.returncode is not None for e in self._engines.values()):
-            shutil.rmtree(self.root)
-        return left
+            except subprocess.TimeoutExpired as error:
+                raise self.failed(f"the engine of {name} (process {engine.pid}) did not end") from error
+
+    def _end_orphans(self) -> None:
+        """Workers outlive an engine that was killed: that is what they are for, but not here. Raises VR-1340."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + _END_DEADLINE_S
+        while left := self._processes():
+            if time.monotonic() > deadline_s:
+                raise self.failed(f"processes {', '.join(map(str, left))} did not end")
+            time.sleep(_POLL_S)
+
+    def _processes(self) -> list[int]:
+        """Engines and workers of this demo: those that were told a path in its own directory."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                argv = (entry / "cmdline").read_bytes() if entry.name.isdecimal() else b""
+            except (FileNotFoundError, ProcessLookupError, PermissionError):  # it ended, or is somebody else's
+                continue
+            if os.fsencode(f"{self.root}/") in argv and b"volrep." in argv and int(entry.name) != os.getpid():
+                found.append(int(entry.name))
+        return found
 
 
 def first_difference(left: Path, right: Path) -> int | None:
@@ -218,5 +257,7 @@ def _tool(name: str) -> str | None:
     return shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
 
 
-def _do(*argv: str) -> None:
-    subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+def _do(tool: str, *argv: str) -> None:
+    """Raises CalledProcessError, TimeoutExpired."""
+    subprocess.run([_tool(tool) or tool, *argv], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+                   timeout=_TOOL_DEADLINE_S)
