@@ -10,6 +10,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -32,6 +33,7 @@ class Writer:
     def __init__(self, name: str, write: Callable[[int, bytes], None], close: Callable[[], None]) -> None:
         self.name = name
         self.writes = 0
+        self.ran_s = 0.0  # from its start to its last write
         self.error: OSError | None = None
         self._write, self._close = write, close
         self._end = threading.Event()
@@ -55,16 +57,18 @@ class Writer:
             self.error = self.error or error
 
     def _run(self) -> None:
+        begin_s = time.monotonic()
         try:
             while not self._end.wait(PACE_S):
                 self._write(self.writes, os.urandom(BLOCK_BYTES))
                 self.writes += 1
+                self.ran_s = time.monotonic() - begin_s
         except OSError as error:
             self.error = error
 
 
 def file_writer(folder: Path) -> Writer:
-    """Writes a ring of files, each followed by an fsync, as a careful application does."""
+    """Writes a ring of files through the page cache, each file ended by an fsync."""
     def write(number: int, data: bytes) -> None:
         file, block = divmod(number, BLOCKS_PER_FILE)
         with (folder / f"file{file % FILES_MAX:02}").open("r+b" if block else "wb") as stream:
