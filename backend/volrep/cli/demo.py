@@ -165,8 +165,9 @@ def _check(pair: Pair, out: Out, seconds: int, started_s: float) -> int:
 def _report(pair: Pair, out: Out, seen: Seen, wrote_s: float, caught_up_s: float, *, equal: bool) -> None:
     rows: list[tuple[str, object]] = []
     for volume, writer in zip(VOLUMES, pair.writers, strict=True):
+        ran_s = writer.ran_s or 1.0  # nothing written: no time either
         rows.append((volume, f"{writer.writes} writes, {writer.bytes / 1e6:.1f} MB through {writer.name} "
-                             f"({writer.writes / (writer.ran_s or 1):.0f} writes/s, {writer.bytes / (writer.ran_s or 1) / 1e6:.2f} MB/s, "
+                             f"({writer.writes / ran_s:.0f} writes/s, {writer.bytes / ran_s / 1e6:.2f} MB/s, "
                              "paced by the demo)"))
     assert seen.sync_s is not None, "up to date without ever being consistent"
     during = "while the writers ran" if seen.sync_s < wrote_s else "after the writers had stopped"
