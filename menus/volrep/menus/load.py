@@ -131,7 +131,8 @@ def parse(text: str, file: str) -> StanzaFile:
         line = re.search(r"at line (\d+)", str(error))
         raise VolrepError(console.BAD_STANZA, file=file, line=line[1] if line else 1, problem=str(error)) from error
     except ValidationError as error:
-        first = error.errors()[0]
+        # a misspelled key causes a missing one: the misspelling is what to tell
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         where = ".".join(str(part) for part in first["loc"])
         problem = f"{where}: {first['msg'].removeprefix('Value error, ')}"
         raise VolrepError(console.BAD_STANZA, file=file, line=line_of(text, first["loc"]), problem=problem) from error

@@ -57,6 +57,11 @@ def test_a_bad_key_is_refused_with_its_place(line: str, reason: str) -> None:
     assert number == first or GOOD.format(line=line).splitlines()[number - 1] == line.splitlines()[0]
 
 
+def test_a_misspelled_required_key_is_told_as_misspelled() -> None:
+    error = refused('[[menu]]\nid = "x"\ntitel = "X"\n')
+    assert error.text.startswith("site.toml:3: menu.0.titel: Extra inputs")
+
+
 def test_text_that_is_not_toml_is_refused_with_its_line() -> None:
     error = refused('[[menu]]\nid = "x"\ntitle = \n')
     assert error.text.startswith("site.toml:3:")
@@ -115,3 +120,10 @@ def test_an_unknown_fast_path_names_the_closest() -> None:
 def test_the_own_configuration_directory_stands_alone(tmp_path: Path) -> None:
     assert site_directories({"VOLREP_CONFIG_DIR": "/x"}, tmp_path) == [Path("/x/menus")]
     assert site_directories({}, tmp_path) == [Path("/etc/volrep/menus"), tmp_path / ".config/volrep/menus"]
+
+
+def test_the_example_of_the_documentation_is_true(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "console.md").read_text()
+    example = page.split("```toml\n")[1].split("```")[0]
+    catalogue = load([site(tmp_path, example)])
+    assert [screen.id for screen in catalogue.trail("site_history")] == ["volrep", "mon", "site_history"]

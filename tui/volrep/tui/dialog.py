@@ -49,6 +49,7 @@ class DialogScreen(Frame):
         self.form = Form(dialog, context)
         self.view = FormView(self.form)
         self._base = self.form.argv()
+        self._ran: dict[str, str] = {}
 
     def body(self) -> Iterable[Widget]:
         yield Static("[Entry Fields]", id="entries", markup=False)
@@ -71,7 +72,8 @@ class DialogScreen(Frame):
 
     @property
     def dirty(self) -> bool:
-        return self.form.dirty
+        """Whether something was filled in that has not been run."""
+        return self.form.dirty and self.form.values != self._ran
 
     # -- values from outside
 
@@ -239,6 +241,7 @@ class DialogScreen(Frame):
             self.console.show_error(error)
             return
         if await confirmed(self, self.form):
+            self._ran = dict(self.form.values)
             self.console.run_dialog(self.form)
 
 

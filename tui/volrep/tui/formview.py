@@ -41,6 +41,7 @@ class FormView(Lines):
         super().__init__(id="body")
         self.form = form
         self._line = EditLine()
+        self._longest = max((cell_len(field.label) for field in form.dialog.fields), default=0)
         self._refused: set[str] = set()  # fields with a problem that was looked at (left, or Enter pressed)
         self.cursor = next((row for row in range(self.count()) if self.selectable(row)), 0)
         self._load()
@@ -87,8 +88,7 @@ class FormView(Lines):
 
     def _columns(self, width: int) -> tuple[int, int]:
         """Width of the labels, width of the values."""
-        longest = max((cell_len(field.label) for field in self.form.dialog.fields), default=0)
-        labels = min(max(longest + 3, LABEL_COLUMNS_MIN), LABEL_COLUMNS_MAX, max(10, width - 24))
+        labels = min(max(self._longest + 3, LABEL_COLUMNS_MIN), LABEL_COLUMNS_MAX, max(10, width - 24))
         return labels, max(1, min(VALUE_COLUMNS_MAX, width - labels - 2 - 2 - MARKS_COLUMNS))
 
     def draw(self, row: int, width: int) -> list[Segment]:
