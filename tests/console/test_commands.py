@@ -197,6 +197,10 @@ async def test_line_mode_lists_validates_and_confirms(fake: Fake, tmp_path: Path
     said = await plain(fake, tmp_path, "delpri_select", "hr_rvg", "r", "yes", "r", "hr_rvg", "<")
     assert "nothing was done" in said
     assert fake.called() == [["-g", "hrdg", "-s", "delpri", "hr_rvg"]]
+    said = await plain(fake, tmp_path, "delpri", "1", "hrdg", "2", "hr_rvg", "r", "no", "q")
+    assert "hr_rvg (disk group hrdg) will be dissolved on london" in said  # nobody typed the host
+    said = await plain(fake, tmp_path, "delpri", "1", "hrdg", "2", "other", "r", "no", "q")
+    assert "dissolved on (unknown primary)" in said
     said = await plain(fake, tmp_path, "volume_create", "4", "12q", "r", "1", "+", "tokyo", "q")
     assert "VR-1010" in said
     assert "VR-1820: Disk GROUP" not in said  # the first problem only, one at a time

@@ -97,6 +97,20 @@ class Form:
         elif self.field(name).kind != "fixed":
             self.values[name] = value
 
+    def learn(self, name: str, rows: Sequence[Row]) -> None:
+        """What the row of a typed value carries is known from now on, where it is no field and unambiguous."""
+        same = [row.carried for row in rows if row.value == self.values[name]]
+        for other in same[0] if same else ():
+            found = {carried[other] for carried in same}
+            if other not in self.values and len(found) == 1:
+                self.context[other] = found.pop()
+
+    @property
+    def unexplained(self) -> list[str]:
+        """Names in the confirmation that have no value yet."""
+        values = self.all_values()
+        return [name for name in placeholders(self.dialog.confirm) if not values.get(name)]
+
     def field(self, name: str) -> FieldStanza:
         return next(field for field in self.dialog.fields if field.name == name)
 
@@ -153,7 +167,8 @@ class Form:
         return environment(self.dialog, self.values)
 
     def confirmation(self) -> str:
-        return fill(self.dialog.confirm, self.all_values())
+        unknown = {name: f"(unknown {name})" for name in self.unexplained}
+        return fill(self.dialog.confirm, {**self.all_values(), **unknown})
 
     def confirmation_name(self) -> str:
         return fill(self.dialog.confirm_name, self.all_values())

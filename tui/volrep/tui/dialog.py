@@ -247,6 +247,7 @@ class DialogScreen(Frame):
 
 async def confirmed(screen: Frame, form: Form) -> bool:
     """Ask where the dialog wants it. Must be awaited in a worker."""
+    await screen.console.source.explain(form, screen.console.catalogue.lists)
     text = form.confirmation()
     if not text:
         return True

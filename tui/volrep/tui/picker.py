@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.message import Message
 
@@ -94,7 +95,9 @@ class Picker(Lines):
         tail = " " * max(0, width - len(text) - 1)
         if at < 0:
             return [Segment(text + tail, style)]
-        return [Segment(text[:at], style), Segment(text[at:end], style + self.style("match")),
+        # on the cursor the match keeps the cursor's colours
+        match = style + (Style(underline=True) if row == self.cursor else self.style("match"))
+        return [Segment(text[:at], style), Segment(text[at:end], match),
                 Segment(text[end:] + tail, style)]
 
     def _refilter(self) -> None:

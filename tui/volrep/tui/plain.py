@@ -205,6 +205,7 @@ class PlainConsole:
         for _, error in form.problems():
             self._error(error)
             return False
+        await self.source.explain(form, self.catalogue.lists)
         text, name = form.confirmation(), form.confirmation_name()
         if text:
             wanted = name or "yes"

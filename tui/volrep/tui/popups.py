@@ -273,7 +273,7 @@ class Choices(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Button(Content("Cancel"), id="cancel", compact=True)
-        yield Button(Content(self._proceed), id="proceed", compact=True, variant="warning")
+        yield Button(Content(self._proceed), id="proceed", compact=True)
 
 
 class EditPopup(Popup[str]):

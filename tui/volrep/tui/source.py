@@ -10,9 +10,11 @@ import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from volrep.menus.extract import Row, choices_of, fill_words
+from volrep.menus.form import Form
 from volrep.menus.model import Discover, ListSource, View, Words
 from volrep.model.errors import VolrepError
 from volrep.model.messages import console
@@ -38,12 +40,13 @@ class Source:
             return choices_of(source, None, values)
         return choices_of(source, await self.document(source.command, values, fresh=fresh), values)
 
-    def known_rows(self, source: ListSource, values: Mapping[str, str]) -> list[Row] | None:
-        """What the last answer said, however old; None when there was none."""
-        if source.choices:
-            return choices_of(source, None, values)
-        kept = self._answers.get(tuple(fill_words(source.command, values)))
-        return None if kept is None else choices_of(source, kept[1], values)
+    async def explain(self, form: Form, lists: Mapping[str, ListSource]) -> None:
+        """Find out what a confirmation names and no field says, such as the host of a typed RVG."""
+        for field in form.dialog.fields:
+            if form.unexplained and field.source and form.values[field.name]:
+                with suppress(VolrepError):  # the confirmation then says that it is not known
+                    values = {**form.all_values(), field.name: ""}
+                    form.learn(field.name, await self.rows(lists[field.source], values))
 
     async def discovered(self, discover: Discover, values: Mapping[str, str]) -> Any:
         return await self.document(discover.command, values, fresh=True)
