@@ -14,7 +14,7 @@ from bench.contenders.base import BenchError, Contender
 from bench.cost import descendants
 from tests.system.engines import PROGRAM, EngineProcess
 
-SRL_BYTES = 4 << 30  # 25 s of 4 KiB writes at 40,000/s: no round fills it while the Secondary catches up
+SRL_BYTES = 2 << 30  # 12 s of 4 KiB writes at 40,000/s: 5 s of load do not fill it while the Secondary catches up
 SETTLE_DEADLINE_S = 120.0
 DG, RVG, VOLUME, SRL = "benchdg", "bench_rvg", "bench_dv", "bench_srl"
 PRIMARY, SECONDARY = "london", "tokyo"

@@ -83,7 +83,7 @@ def test_hosts_reach_nothing_beyond_the_test_network(two: TestBed) -> None:
 def test_a_closed_test_bed_leaves_nothing_behind(two: TestBed) -> None:
     london = two.hosts["london"]
     sleeper = london.popen(["sleep", "1000"], london.folder / "sleeper.log")
-    assert sleeper.pid in wait_for(london.node.pids, 5, "the program to enter the host's network")
+    wait_for(lambda: sleeper.pid in london.node.pids(), 5, "the program to enter the host's network")
     two.close()
     assert sleeper.wait(5) == -9
     assert not two.folder.exists()
