@@ -9,7 +9,8 @@ from typing import Any
 
 from volrep.cli.verbs import TABLE
 from volrep.model.errors import VolrepError
-from volrep.rds.inventory import Inventory, config_dir, state_dir
+from volrep.rds.inventory import Inventory
+from volrep.rds.places import config_dir, state_dir
 from volrep.rds.world import World
 
 DEADLINE_S = 2.0  # a shell that hangs longer on TAB is worse than no values

@@ -19,7 +19,8 @@ from volrep.cli.grammar import Parsed
 from volrep.cli.out import Out
 from volrep.model.errors import VolrepError
 from volrep.model.messages import usage
-from volrep.rds.inventory import Inventory, config_dir, state_dir
+from volrep.rds.inventory import Inventory
+from volrep.rds.places import config_dir, state_dir
 
 if TYPE_CHECKING:
     from volrep.rds.fleet import Fleet

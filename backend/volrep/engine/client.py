@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -16,12 +14,10 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from volrep.engine.api import LINE_MAX_BYTES, METHODS, EngineStatus, Hello
-from volrep.engine.paths import StateDir
+from volrep.engine.dial import connect_socket
 from volrep.model.config import Shape
 from volrep.model.errors import VolrepError, from_wire
 from volrep.model.messages import engine as messages
-
-CONNECT_TIMEOUT_S = 10.0
 
 
 class Reader(Protocol):
@@ -100,22 +96,6 @@ class EngineClient:
 
 def _broken(reason: str) -> VolrepError:
     return VolrepError(messages.ENGINE_CLOSED, reason=reason)
-
-
-def connect_socket(state_dir: Path) -> socket.socket:
-    """Connected to the engine of a state directory. Raises VR-1700, VR-1707."""
-    path = StateDir(Path(os.path.abspath(state_dir))).control_socket
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        sock.settimeout(CONNECT_TIMEOUT_S)
-        sock.connect(str(path))
-        sock.settimeout(None)
-    except OSError as error:
-        sock.close()
-        reason = {FileNotFoundError: "there is no control socket", PermissionError: "it belongs to another user",
-                  ConnectionRefusedError: "nobody listens"}.get(type(error), str(error))
-        raise VolrepError(messages.ENGINE_NOT_RUNNING, state_dir=state_dir, reason=reason) from error
-    return sock
 
 
 def connect_local(state_dir: Path, client: str = "") -> EngineClient:

@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from volrep.engine.client import connect_socket
+from volrep.engine.dial import connect_socket
 from volrep.model.errors import Exit, VolrepError
 
 _CHUNK_BYTES = 64 << 10

@@ -1,4 +1,4 @@
-"""The operator's hosts: `hosts.toml`, and where it and the local engine's state lie.
+"""The operator's hosts: `hosts.toml`.
 
 Knows names and addresses. Must not know how a host is reached, or what it says.
 
@@ -10,10 +10,8 @@ Knows names and addresses. Must not know how a host is reached, or what it says.
 from __future__ import annotations
 
 import json
-import os
 import re
 import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,26 +82,6 @@ def make_host(name: str, ssh: str, local: str, address: str) -> Host:
     if not local:
         parse_ssh(ssh or name)
     return Host(name, "" if local else ssh or name, local, address)
-
-
-def config_dir(environ: Mapping[str, str], *, root: bool) -> Path:
-    """$VOLREP_CONFIG_DIR, else the system's for root, else the user's."""
-    if given := environ.get("VOLREP_CONFIG_DIR"):
-        return Path(given)
-    if root:
-        return Path("/etc/volrep")
-    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME", "/"), ".config")
-    return Path(base) / "volrep"
-
-
-def state_dir(environ: Mapping[str, str], *, root: bool) -> Path:
-    """Of the local engine: $VOLREP_STATE, else the system's for root, else the user's."""
-    if given := environ.get("VOLREP_STATE"):
-        return Path(given)
-    if root:
-        return Path("/var/lib/volrep")
-    base = environ.get("XDG_STATE_HOME") or os.path.join(environ.get("HOME", "/"), ".local", "state")
-    return Path(base) / "volrep"
 
 
 class Inventory:

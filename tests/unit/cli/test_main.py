@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from volrep.cli import main as entry
+from volrep.cli import command as entry
 from volrep.cli.run import Run
 from volrep.model.errors import VolrepError
 from volrep.model.messages import CATALOGUE, usage

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.rds.test_plan_rds import refusal
-from volrep.rds.inventory import Inventory, config_dir, make_host, parse_ssh, state_dir
+from volrep.rds.inventory import Inventory, make_host, parse_ssh
+from volrep.rds.places import config_dir, state_dir
 
 
 def inventory(folder: Path) -> Inventory:
