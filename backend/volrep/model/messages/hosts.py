@@ -51,8 +51,6 @@ INSTALL_NO_WHEEL = Message(1121, "no build of {name} {version} for Python {pytho
                            "registry; nothing was changed there", Exit.REFUSED)
 INSTALL_LOCAL = Message(1122, "host {host} is an engine of this machine; volrep is installed here",
                         "install is for hosts with ssh=", Exit.REFUSED)
-INSTALL_NO_ENGINE = Message(1123, "volrep is installed on host {host}, but its engine does not answer: {reason}",
-                            "its log is {log} there; start it by `volrep engine run` to see why", Exit.FAILED)
 INSTALL_ARCHITECTURE = Message(1124, "host {host} is not Linux with glibc or musl on a known machine: {found}",
                                "volrep runs on Linux", Exit.REFUSED)
 NO_ROOM = Message(1125, "host {host} has {free_bytes} bytes free in {directory}, {size_bytes} are needed",
