@@ -20,7 +20,7 @@ SYSTEMCTL = """#!/bin/sh
 here=$(dirname "$0"); echo "$*" >> "$here/calls"
 shift
 stop() { [ -f "$here/pid" ] && kill "$(cat "$here/pid")" 2>/dev/null && while kill -0 "$(cat "$here/pid")" 2>/dev/null
-  do sleep 0.05; done; rm -f "$here/pid"; }
+  do sleep 0.05; done; rm -f "$here/pid" "$here/log"; }
 case $1 in
   restart) stop; [ -f "$here/refuse" ] && { echo 'Job for volrep.service failed' >&2; exit 1; }
     command=$(sed -n 's/^ExecStart=//p' "$here/volrep.service")
@@ -124,7 +124,8 @@ def test_a_host_with_another_name_is_refused_and_its_engine_stays(root: Path, ar
 def test_only_the_release_before_is_kept(root: Path, archive: tuple[Path, str]) -> None:
     where = systemd_host(root)
     for release in ("1-a", "2-b", "3-c"):
-        assert on_host.install(where, archive[0], release, "oslo", unit_text(where))["ok"]
+        said = on_host.install(where, archive[0], release, "oslo", unit_text(where))
+        assert said["ok"], said
     assert {path.name for path in (where.base / "releases").iterdir()} == {"2-b", "3-c"}
     on_host._systemctl(where, "stop", "volrep.service")
 
