@@ -18,6 +18,7 @@ from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, Rds, wait_for
 from volrep.model.config import RvgConfig
 from volrep.model.status import LinkState
+from volrep.ports.disk import DiskFile
 from volrep.rvg.opening import open_rvg
 
 MIB = 1 << 20
@@ -78,7 +79,7 @@ def recovered_numbers(frozen: Host, copy: Path) -> list[list[int]]:
     for named in [config.srl, *config.volumes]:
         source, named.path = named.path, str(copy / named.name)
         shutil.copyfile(source, named.path)
-    opened = open_rvg(config)
+    opened = open_rvg(config, DiskFile.open)
     try:
         found = []
         for volume in opened.volumes:

@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 from contextlib import suppress
+from typing import Protocol
 from urllib.parse import quote
 
 from volrep.model.errors import VolrepError
@@ -108,6 +109,12 @@ class Listener:
     def _go_on(self) -> None:
         if not self._closed:
             self._loop.modify(self._sock.fileno(), reading=True, writing=False)
+
+
+class Listen(Protocol):
+    """How a worker comes to its listeners: `listen`, or the simulator's."""
+
+    def __call__(self, address: str, loop: Loop, exports: Exports, service: Service) -> Listener: ...
 
 
 def listen(address: str, loop: Loop, exports: Exports, service: Service) -> Listener:

@@ -1,4 +1,4 @@
-"""`BlockFile` over real files and block devices, and the one way to replace a small file.
+"""`BlockFile` and `Folder` over real files and block devices, and the one way to replace a small file.
 
 Knows the system calls: vectored positional reads and writes, RWF_NOWAIT and RWF_DSYNC, fallocate,
 SEEK_DATA, flock. Must not know what the bytes mean.
@@ -194,6 +194,13 @@ class DiskFile:
                 return offset if whence == os.SEEK_DATA else end
             raise
 
+    def identity(self) -> tuple[int, int]:
+        """See `BlockFile`."""
+        if self.is_device:
+            return 0, 0
+        found = os.fstat(self._fd)
+        return found.st_ino, found.st_mtime_ns
+
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
@@ -235,6 +242,24 @@ def save_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> N
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(target.parent)
+
+
+class DiskFolder:
+    """`volrep.ports.files.Folder` over a directory, which is made (0700) when it is first written to."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self, name: str) -> bytes:
+        return (self._path / name).read_bytes()
+
+    def save(self, name: str, data: bytes) -> None:
+        target = self._path / name
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        save_file(target, data)
+
+    def remove(self, name: str) -> None:
+        (self._path / name).unlink(missing_ok=True)
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

@@ -44,4 +44,35 @@ class BlockFile(Protocol):
         """(offset, length, is_data) covering the range in order; a hole (is_data False) reads as zeroes."""
         ...
 
+    def identity(self) -> tuple[int, int]:
+        """(inode, time of the last change in ns) of a file; (0, 0) of a device, which has no times of its own."""
+        ...
+
     def close(self) -> None: ...
+
+
+class OpenFile(Protocol):
+    """How an RVG comes to its SRL and data volumes."""
+
+    def __call__(self, path: str, *, exclusive: bool) -> BlockFile:
+        """Open an existing file or block device. `exclusive`: BlockingIOError while somebody else has it.
+
+        Raises OSError; ValueError for what is neither a file nor a device.
+        """
+        ...
+
+
+class Folder(Protocol):
+    """A few small files, each replaced as a whole. Names may have a folder in front ("maps/x")."""
+
+    def read(self, name: str) -> bytes:
+        """Raises FileNotFoundError, OSError."""
+        ...
+
+    def save(self, name: str, data: bytes) -> None:
+        """Durable on return; after a crash the old bytes or the new ones. Raises OSError."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Fine when it is gone already. Raises OSError."""
+        ...

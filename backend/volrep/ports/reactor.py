@@ -48,6 +48,7 @@ class Loop(Protocol):
     """What handlers may ask of the loop; the simulator provides another one."""
 
     clock: Clock
+    after_events: list[Callback]  # run at the end of each turn
 
     def register(self, fd: int, handler: Handler, *, reading: bool = True, writing: bool = False) -> None: ...
 
@@ -60,6 +61,8 @@ class Loop(Protocol):
     def call_soon(self, callback: Callback) -> None: ...
 
     def call_from_thread(self, callback: Callback) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class Reactor:

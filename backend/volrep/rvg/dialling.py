@@ -21,6 +21,10 @@ class Dialler(Protocol):
         """Connect and prove identity; `done` is called in the loop with a stream or the reason there is none."""
         ...
 
+    def accept(self, link: LinkConfig, sock: socket.socket, done: Done) -> None:
+        """The other end of `dial`, for a connection whose hello line the engine has read."""
+        ...
+
 
 class TcpDialler:
     """`Dialler` over TCP. At most one attempt per link is under way (the link waits for `done`)."""
@@ -36,7 +40,6 @@ class TcpDialler:
             lambda: connect.dial(link.remote_address, link.remote_port, line, security), done)
 
     def accept(self, link: LinkConfig, sock: socket.socket, done: Done) -> None:
-        """The other end of `dial`, for a connection whose hello line the engine has read."""
         line = connect.hello_line(self._config.rds_id, link.link_id, link.remote_host)
         security = security_of(self._config, link)
         self._background.run(lambda: connect.accept(sock, line, security), done)

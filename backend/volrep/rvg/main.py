@@ -15,6 +15,7 @@ from volrep.ports.reactor import Reactor
 from volrep.ports.threads import ThreadBackground
 from volrep.rvg.control import ControlServer
 from volrep.rvg.limits import COLD_READ_THREADS, SETUP_THREADS
+from volrep.rvg.ports import system_ports
 from volrep.rvg.worker import Worker
 
 BACKGROUND_THREADS = COLD_READ_THREADS + 4  # cold reads, a checkpoint, a region sync, reading ahead, map saving
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
                       type=kind, message=message)
         server.event(event.model_dump(mode="json"))
 
-    worker = Worker(loop, clock, background, setup, emit)
+    worker = Worker(system_ports(loop, background, setup), emit)
     server = ControlServer(asked.socket, loop, worker.handle)
 
     def stop(_: int, __: object) -> None:

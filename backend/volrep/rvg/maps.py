@@ -12,11 +12,10 @@ import json
 import logging
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 
 import crc32c
 
-from volrep.ports.disk import save_file
+from volrep.ports.files import Folder
 from volrep.ports.threads import Background
 from volrep.rvg.limits import REGION_BYTES
 from volrep.volume.data import DataVolume
@@ -29,8 +28,8 @@ _U32 = struct.Struct("<I")
 
 
 class MapStore:
-    def __init__(self, directory: Path, background: Background) -> None:
-        self._directory = directory
+    def __init__(self, folder: Folder, background: Background) -> None:
+        self._folder = folder
         self._background = background
         self._saving: set[str] = set()
 
@@ -39,7 +38,7 @@ class MapStore:
         """The maps as saved for this order; all marked when `fresh` or nothing usable is there."""
         if not fresh:
             try:
-                return decode(self._path(link_id).read_bytes(), order_id)
+                return decode(self._folder.read(_name(link_id)), order_id)
             except (OSError, ValueError) as error:
                 logger.warning("region map of link %s: %s; everything is copied again", link_id, error)
         maps = {index: RegionMap(volume.file.size_bytes, REGION_BYTES) for index, volume in volumes.items()}
@@ -53,24 +52,20 @@ class MapStore:
             return
         self._saving.add(link_id)
         data = encode(order_id, maps)
-        path = self._path(link_id)
-
-        def work() -> None:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            save_file(path, data)
 
         def done(_: None, error: Exception | None) -> None:
             self._saving.discard(link_id)
             if error is not None:
                 logger.warning("region map of link %s not saved: %s; a restart copies more", link_id, error)
 
-        self._background.run(work, done)
+        self._background.run(lambda: self._folder.save(_name(link_id), data), done)
 
     def remove(self, link_id: str) -> None:
-        self._path(link_id).unlink(missing_ok=True)
+        self._folder.remove(_name(link_id))
 
-    def _path(self, link_id: str) -> Path:
-        return self._directory / f"{link_id}.map"
+
+def _name(link_id: str) -> str:
+    return f"maps/{link_id}.map"
 
 
 def encode(order_id: str, maps: Mapping[int, RegionMap]) -> bytes:

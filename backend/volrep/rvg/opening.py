@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 
 from volrep.log.header import SrlHeader
 from volrep.log.record import Record
@@ -17,7 +16,7 @@ from volrep.log.srl import Srl
 from volrep.model.config import Role, RvgConfig, RvgVolume
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
-from volrep.ports.disk import DiskFile, save_file
+from volrep.ports.files import BlockFile, Folder, OpenFile
 from volrep.volume.data import DataVolume, apply_records
 
 logger = logging.getLogger("volrep.rvg")
@@ -34,9 +33,9 @@ class Opened:
     was_clean: bool
 
 
-def create_srl(config: RvgConfig) -> None:
+def create_srl(config: RvgConfig, open_file: OpenFile) -> None:
     """Make a fresh SRL for this RVG on its volume. Raises VolrepError."""
-    file = _open_file(config.srl, exclusive=True)
+    file = _open(config.srl, open_file)
     try:
         Srl.create(file, SrlHeader(
             rds_id=config.rds_id, rvg_id=config.rvg_id, dg=config.dg, rvg=config.name, host=config.host,
@@ -46,9 +45,9 @@ def create_srl(config: RvgConfig) -> None:
         file.close()
 
 
-def has_srl(config: RvgConfig) -> bool:
+def has_srl(config: RvgConfig, open_file: OpenFile) -> bool:
     """Whether the SRL volume carries an intact SRL header. Raises VR-1503 when it is another RVG's."""
-    file = _open_file(config.srl, exclusive=True)
+    file = _open(config.srl, open_file)
     try:
         found = Srl.open(file).header
     except VolrepError as error:
@@ -63,26 +62,29 @@ def has_srl(config: RvgConfig) -> bool:
     return True
 
 
-def ensure_srl(config: RvgConfig, marker: Path) -> None:
-    """Create the SRL on the RVG's first start; `marker` tells later starts that it was there.
+def ensure_srl(config: RvgConfig, open_file: OpenFile, folder: Folder) -> None:
+    """Create the SRL on the RVG's first start; a marker in the worker's folder tells later starts that it was there.
 
     A header that has gone bad afterwards is damage, never a reason to create: the log may hold acknowledged writes.
     """
-    if not marker.exists() and not has_srl(config):
-        create_srl(config)
-    marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    save_file(marker, config.rvg_id.encode())
+    marker = f"made/{config.rvg_id}"
+    try:
+        folder.read(marker)
+    except FileNotFoundError:
+        if not has_srl(config, open_file):
+            create_srl(config, open_file)
+    folder.save(marker, config.rvg_id.encode())
 
 
-def open_rvg(config: RvgConfig) -> Opened:
+def open_rvg(config: RvgConfig, open_file: OpenFile) -> Opened:
     """Open, check and recover. Raises VolrepError; then nothing was changed unless it says so."""
-    srl_file = _open_file(config.srl, exclusive=True)
+    srl_file = _open(config.srl, open_file)
     opened: list[DataVolume | None] = []
     try:
         srl = Srl.open(srl_file)
         for volume in sorted(config.volumes, key=lambda v: v.index):
             opened += [None] * (volume.index - len(opened))
-            file = _open_file(volume, exclusive=True)
+            file = _open(volume, open_file)
             opened.append(DataVolume(volume.name, volume.index, volume.volume_id, file))
         return _recover(srl, opened)
     except BaseException:
@@ -122,9 +124,9 @@ def _recover(srl: Srl, volumes: list[DataVolume | None]) -> Opened:
     return Opened(srl, volumes, end, changed, was_clean)
 
 
-def _open_file(volume: RvgVolume, *, exclusive: bool) -> DiskFile:
+def _open(volume: RvgVolume, open_file: OpenFile) -> BlockFile:
     try:
-        file = DiskFile.open(volume.path, exclusive=exclusive)
+        file = open_file(volume.path, exclusive=True)
     except BlockingIOError as error:
         raise VolrepError(messages.VOLUME_BUSY, name=volume.name, path=volume.path) from error
     except (OSError, ValueError) as error:

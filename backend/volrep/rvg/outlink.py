@@ -6,7 +6,7 @@ the link's id; the region map of a copy under way is kept in a file of its own (
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,7 @@ class OutLink:
     """`link.sender.SenderOwner`; one per Secondary, each at its own pace."""
 
     def __init__(self, config: LinkConfig, remembered: dict[str, Any], primary: Primary, dialler: Dialler,
-                 maps: MapStore) -> None:
+                 maps: MapStore, new_id: Callable[[], str]) -> None:
         known = {k: v for k, v in remembered.items() if k in Remembered.__dataclass_fields__}
         self.config = config
         self.mind = Remembered(**known)
@@ -60,6 +60,7 @@ class OutLink:
         self._primary = primary
         self._dialler = dialler
         self._maps = maps
+        self._new_id = new_id
         self._loop = primary.journal.loop
         self._resync: Resync | None = None
         self._dialling = False
@@ -142,7 +143,7 @@ class OutLink:
         journal = self._primary.journal
         self._step(LinkEvent.START, "")
         self.mind = Remembered(
-            state=LinkState.ACTIVE, reason="", order_id=uuid.uuid4().hex, method=method.value,
+            state=LinkState.ACTIVE, reason="", order_id=self._new_id(), method=method.value,
             begin_lsn=journal.durable_lsn, acked_lsn=journal.durable_lsn,
             syncing=method == StartMethod.AUTOSYNC, consistent=method != StartMethod.AUTOSYNC)
         if self.mind.syncing:

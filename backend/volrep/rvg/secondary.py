@@ -32,7 +32,7 @@ from volrep.model.status import LinkKState, LinkState, LinkStatus
 from volrep.ports.clock import Clock
 from volrep.ports.reactor import Timer
 from volrep.ports.streams import Stream
-from volrep.rvg.dialling import TcpDialler
+from volrep.rvg.dialling import Dialler
 from volrep.rvg.journal import Journal
 from volrep.rvg.limits import REGION_SYNC_BYTES, REGION_SYNC_INTERVAL_S, SETUP_THREADS
 from volrep.rvg.outlink import connected_text
@@ -44,7 +44,7 @@ _ORDER = "order"  # key of the header's `links` under which the Secondary rememb
 class Secondary:
     """`link.receiver.ReceiverOwner`; one per RVG, with one Primary at a time."""
 
-    def __init__(self, journal: Journal, clock: Clock, dialler: TcpDialler, emit: Callable[[str, str], None]) -> None:
+    def __init__(self, journal: Journal, clock: Clock, dialler: Dialler, emit: Callable[[str, str], None]) -> None:
         self.journal = journal
         self.clock = clock
         self.emit = emit

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from volrep.log.recovery import ScanEnd
@@ -20,17 +19,15 @@ from volrep.model.states import RvgEvent, rvg_step
 from volrep.model.status import KState, RvgState, RvgStatus, SrlStatus, VolumeStatus
 from volrep.model.worker import LinkRef, LinkStart, LogDumpRequest, WorkerMethod
 from volrep.nbd.exports import ExportInfo, ExportTable
-from volrep.nbd.listener import Listener, listen
-from volrep.ports.clock import Clock
-from volrep.ports.reactor import Reactor
-from volrep.ports.threads import Background
+from volrep.nbd.listener import Listener
 from volrep.rvg.control import Reply
-from volrep.rvg.dialling import TcpDialler
+from volrep.rvg.dialling import Dialler
 from volrep.rvg.dump import dump_log
 from volrep.rvg.journal import Journal
 from volrep.rvg.maps import MapStore
 from volrep.rvg.opening import Opened, ensure_srl, open_rvg
 from volrep.rvg.outlink import OutLink
+from volrep.rvg.ports import WorkerPorts
 from volrep.rvg.primary import Primary
 from volrep.rvg.reads import Reads
 from volrep.rvg.secondary import Secondary
@@ -39,14 +36,12 @@ logger = logging.getLogger("volrep.rvg")
 
 
 class Worker:
-    def __init__(self, loop: Reactor, clock: Clock, background: Background, setup: Background,
-                 emit: Callable[[str, str], None]) -> None:
-        """`background` is for the disks, `setup` for connections being made: a dead host must not hold up a sync."""
-        self.loop = loop
-        self.clock = clock
-        self.background = background
-        self._setup = setup
+    def __init__(self, ports: WorkerPorts, emit: Callable[[str, str], None]) -> None:
+        self.loop = ports.loop
+        self.clock = ports.loop.clock
+        self.background = ports.background
         self.emit = emit
+        self._ports = ports
         self.config: RvgConfig | None = None
         self.state = RvgState.EMPTY
         self.failure: VolrepError | None = None
@@ -54,7 +49,7 @@ class Worker:
         self.primary: Primary | None = None
         self.secondary: Secondary | None = None
         self.reads: Reads | None = None
-        self._dialler: TcpDialler | None = None
+        self._dialler: Dialler | None = None
         self._listeners: dict[tuple[str, str], Listener] = {}
         self._opening = False
         self._waiting_configure: list[tuple[RvgConfig, Reply]] = []
@@ -99,11 +94,11 @@ class Worker:
     def _open(self, config: RvgConfig, reply: Reply) -> None:
         self._opening = True
         self.config = config
-        marker = Path(config.certificate_path).parent / "made" / config.rvg_id
+        ports = self._ports
 
         def work() -> Opened:
-            ensure_srl(config, marker)
-            return open_rvg(config)
+            ensure_srl(config, ports.open_file, ports.folder(config))
+            return open_rvg(config, ports.open_file)
 
         def done(opened: Opened | None, error: Exception | None) -> None:
             self._opening = False
@@ -123,7 +118,7 @@ class Worker:
     def _opened(self, config: RvgConfig, opened: Opened) -> None:
         journal = Journal(opened.srl, opened.volumes, opened.end.end_lsn, self.loop, self.background)
         self.journal = journal
-        self._dialler = TcpDialler(config, self._setup)
+        self._dialler = self._ports.dialler(config)
         self.reads = Reads(opened.volumes, self.background)
         if config.role == Role.PRIMARY:
             self.primary = Primary(journal, self.clock, self.reads, self.emit)
@@ -172,7 +167,7 @@ class Worker:
     def _adopt_links(self, config: RvgConfig, primary: Primary) -> None:
         wanted = {link.link_id: link for link in config.links}
         assert self._dialler is not None
-        maps = MapStore(Path(config.certificate_path).parent / "maps", self.background)
+        maps = MapStore(self._ports.folder(config), self.background)
         for link_id in [i for i in primary.links if i not in wanted]:
             primary.links.pop(link_id).close()
             maps.remove(link_id)
@@ -181,7 +176,8 @@ class Worker:
             present = primary.links.get(link_id)
             if present is None:
                 remembered = primary.journal.header.links.get(link_id, {})
-                primary.links[link_id] = OutLink(link, remembered, primary, self._dialler, maps)
+                primary.links[link_id] = OutLink(link, remembered, primary, self._dialler, maps,
+                                                 self._ports.new_id)
             elif present.config != link:
                 present.reconfigure(link)
         primary.release_waiting()
@@ -194,7 +190,7 @@ class Worker:
         for volume_name, where in sorted(wanted - set(self._listeners)):
             volume = volumes[volume_name]
             table = ExportTable([ExportInfo(name=volume.name, size_bytes=volume.size_bytes, volume_index=volume.index)])
-            self._listeners[volume_name, where] = listen(where, self.loop, table, primary)
+            self._listeners[volume_name, where] = self._ports.listen(where, self.loop, table, primary)
 
     def _fill_header(self, header: Any) -> None:
         assert self.primary is not None

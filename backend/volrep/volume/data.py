@@ -7,8 +7,6 @@ not yet durable.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +34,8 @@ class DataVolume:
 
         A device has no times of its own: only its size counts.
         """
-        found = os.fstat(self.file.fileno())
-        if stat.S_ISREG(found.st_mode):
-            return {"size_bytes": self.file.size_bytes, "mtime_ns": found.st_mtime_ns, "inode": found.st_ino}
-        return {"size_bytes": self.file.size_bytes, "mtime_ns": 0, "inode": 0}
+        inode, mtime_ns = self.file.identity()
+        return {"size_bytes": self.file.size_bytes, "mtime_ns": mtime_ns, "inode": inode}
 
     def changed_behind(self, stamp: dict[str, Any], *, clean: bool = True) -> str | None:
         """What differs from `stamp`, in words for an event; None when nothing does.

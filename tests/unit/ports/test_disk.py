@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from volrep.ports.disk import DiskFile, save_file, skip
+from volrep.ports.disk import DiskFile, DiskFolder, save_file, skip
 from volrep.ports.streams import IOV_MAX
 
 SIZE = 4 << 20
@@ -200,3 +200,16 @@ def test_a_saved_file_is_the_old_or_the_new_one(tmp_path: Path, monkeypatch: pyt
         save_file(target, b"new and longer")
     assert target.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+
+
+def test_a_folder_keeps_small_files(tmp_path: Path) -> None:
+    folder = DiskFolder(tmp_path / "engine")
+    with pytest.raises(FileNotFoundError):
+        folder.read("maps/x.map")
+    folder.remove("maps/x.map")
+    folder.save("maps/x.map", b"old")
+    folder.save("maps/x.map", b"new")
+    assert folder.read("maps/x.map") == b"new"
+    assert (tmp_path / "engine/maps").stat().st_mode & 0o777 == 0o700
+    folder.remove("maps/x.map")
+    assert list((tmp_path / "engine/maps").iterdir()) == []
