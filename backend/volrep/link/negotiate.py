@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from volrep.link.frames import BadFrame
 from volrep.link.history import History, common_end
 from volrep.model.units import FIRST_LSN
 
 LINK_PROTOCOL = 1
+TAIL_MAX_BYTES = 64 << 10  # of the log that a WELCOME vouches for: some records, one quick read
 
 LSN_END = 1 << 63  # LSNs lie below it: nothing writes that much
 SaidLsn = Annotated[int, Field(ge=0, lt=LSN_END, multiple_of=8)]
@@ -54,7 +55,11 @@ class Hello(_Said):
 
 
 class Welcome(_Said):
-    """What the Secondary has. `end_lsn` is durable there; 0 when its log never began."""
+    """What the Secondary has. `end_lsn` is durable there; 0 when its log never began.
+
+    `tail_crc` is the CRC32C of the `tail_bytes` before it (0: it does not say), so that two logs that differ in
+    spite of equal histories do not go on (volrep.rvg.tail).
+    """
 
     protocol: int
     host: str
@@ -63,6 +68,14 @@ class Welcome(_Said):
     end_lsn: SaidLsn
     applied_lsn: SaidLsn
     consistent: bool
+    tail_bytes: Annotated[int, Field(ge=0, le=TAIL_MAX_BYTES, multiple_of=8)] = 0
+    tail_crc: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
+
+    @model_validator(mode="after")
+    def _tail_is_before_the_end(self) -> Welcome:
+        if self.tail_bytes > self.end_lsn:
+            raise ValueError("tail_bytes reach back before the log began")
+        return self
 
 
 class StartMode(StrEnum):

@@ -23,6 +23,7 @@ from volrep.rvg.dialling import Dialler
 from volrep.rvg.limits import DIAL_INTERVAL_S, REGION_MAP_SAVE_INTERVAL_S
 from volrep.rvg.maps import MapStore
 from volrep.rvg.resync import Resync
+from volrep.rvg.tail import differs
 
 if TYPE_CHECKING:
     from volrep.rvg.primary import Primary
@@ -257,6 +258,8 @@ class OutLink:
         order = Order(mind.order_id, mind.begin_lsn, mind.consistent and not mind.syncing, mind.delivered)
         decision = decide(order, welcome, history=journal.header.history, retained_lsn=journal.retained_lsn(),
                           durable_lsn=journal.durable_lsn, sync_ack=effective(self.config.attributes)["sync_ack"])
+        if isinstance(decision, Start) and decision.mode == StartMode.STREAM:
+            decision = differs(journal, welcome) or decision
         if isinstance(decision, Start):
             self._started(decision)
         return decision

@@ -36,6 +36,7 @@ from volrep.rvg.dialling import Dialler
 from volrep.rvg.journal import Journal
 from volrep.rvg.limits import REGION_SYNC_BYTES, REGION_SYNC_INTERVAL_S, SETUP_THREADS
 from volrep.rvg.outlink import connected_text
+from volrep.rvg.tail import tail_of
 from volrep.volume.data import DataVolume
 
 _ORDER = "order"  # key of the header's `links` under which the Secondary remembers
@@ -106,9 +107,14 @@ class Secondary:
         refusal = check_hello(hello, rds_id=header.rds_id, link_id=link.link_id, volumes=volumes)
         if refusal:
             return refusal
+        try:
+            tail_bytes, tail_crc = tail_of(self.journal)
+        except VolrepError as error:
+            return f"{error.id} {error.text}"
         return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=self._order()["order_id"],
                        history=header.history, end_lsn=self.journal.durable_lsn,
-                       applied_lsn=self.journal.applied_lsn, consistent=header.consistent)
+                       applied_lsn=self.journal.applied_lsn, consistent=header.consistent,
+                       tail_bytes=tail_bytes, tail_crc=tail_crc)
 
     def begin(self, start: Start) -> tuple[int, int, int]:
         journal, header, order = self.journal, self.journal.header, self._order()

@@ -89,3 +89,10 @@ def test_volumes_must_match_in_index_name_and_size(ours: list[tuple[int, str, in
 
 def test_another_rds_is_refused() -> None:
     assert check_hello(hello(), rds_id="x", link_id="l", volumes=[]) == "the connection is for another RDS"
+
+
+@pytest.mark.parametrize("tail", [{"end_lsn": 4096, "tail_bytes": 4104}, {"tail_bytes": 65_544}, {"tail_bytes": 4},
+                                  {"tail_crc": 1 << 32}])
+def test_a_tail_that_no_log_can_have_is_malformed(tail: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="tail"):
+        welcome(**tail)
