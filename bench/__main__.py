@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print a table, keep the samples as JSON in bench/out/."""
+"""`python -m bench`: measure, print a table, keep samples, table and picture in bench/out/."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
-from bench.contenders import CONTENDERS
-from bench.contenders.base import BenchError
+from bench.contenders import CONTENDERS, make
 from bench.contenders.qemu import version
+from bench.errors import BenchError
 from bench.load import WORKLOADS
 from bench.report import markdown
 from bench.rounds import Plan, run_rounds
+from bench.targets import TARGETS
 
 OUT = Path(__file__).parent / "out"
 
@@ -24,14 +26,14 @@ OUT = Path(__file__).parent / "out"
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="volrep beside its peers, on the same disk")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
-    parser.add_argument("--size-mib", type=int, default=512, help="size of the volume")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement")
+    parser.add_argument("--size-mib", type=int, default=256, help="size of the volume")
     parser.add_argument("--contenders", default=",".join(CONTENDERS), help="default: all of %(default)s")
-    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="default: all of %(default)s")
+    parser.add_argument("--rows", default=",".join(WORKLOADS), help="default: all of %(default)s")
     parser.add_argument("--place", type=Path, default=Path("/var/tmp"),
                         help="short path of a directory on the disk to measure on (default: %(default)s)")
     chosen = parser.parse_args(argv)
-    for option, known in (("contenders", CONTENDERS), ("workloads", WORKLOADS)):
+    for option, known in (("contenders", CONTENDERS), ("rows", WORKLOADS)):
         names = getattr(chosen, option).split(",")
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -51,8 +53,9 @@ def conditions(chosen: argparse.Namespace) -> list[str]:
         f"Python {platform.python_version()}; load from elsewhere at the start: {os.getloadavg()[0]:.1f}",
         f"{place[0]} on {place[1]}; volume of {chosen.size_mib} MiB, written once before; client, servers and the "
         "other side of every copy share this machine",
-        f"{chosen.rounds} rounds of {chosen.seconds:g} s, contenders in turn; medians, spread is lowest–highest; "
-        "CPU covers all server processes until the copy is complete",
+        f"{chosen.rounds} rounds of {chosen.seconds:g} s, contenders in turn; medians, spread is lowest–highest, "
+        "÷ ref is the median of the rounds' own ratios to the contender in bold; CPU and RSS (peaks) are of all "
+        "server processes until the copy is complete",
         "; ".join(version(program) for program in ("fio", "nbdkit", "qemu-nbd")),
     ]
 
@@ -62,19 +65,20 @@ def main(argv: list[str]) -> int:
     chosen.place.mkdir(parents=True, exist_ok=True)
     OUT.mkdir(exist_ok=True)
     before = conditions(chosen)
-    workloads = [WORKLOADS[name] for name in chosen.workloads]
+    workloads = [WORKLOADS[name] for name in chosen.rows]
+    contenders = make(chosen.contenders)
+    plan = Plan(chosen.rounds, chosen.seconds, chosen.size_mib << 20, chosen.place.resolve())
     try:
-        plan = Plan(workloads, chosen.rounds, chosen.seconds, chosen.size_mib << 20, chosen.place.resolve())
-        samples = run_rounds([(name, CONTENDERS[name]) for name in chosen.contenders], plan,
-                             lambda line: print(line, file=sys.stderr, flush=True))
+        samples = run_rounds(contenders, workloads, plan, lambda line: print(line, file=sys.stderr, flush=True))
     except BenchError as error:
         print(f"no measurement: {error}", file=sys.stderr)
         return 1
-    promises = {name: CONTENDERS[name]().durability for name in chosen.contenders}
-    report = markdown(samples, workloads, promises, before)
+    promises = {c.name: c.durability for c in contenders}
+    verdicts = [target.judge(samples) for target in TARGETS]
+    report = markdown(samples, [w.row for w in workloads], promises, verdicts, before)
     stem = OUT / time.strftime("%Y%m%d-%H%M%S")
     stem.with_suffix(".json").write_text(json.dumps(
-        {"conditions": before, "promises": promises, "samples": [s.flat() for s in samples]}, indent=1))
+        {"conditions": before, "promises": promises, "samples": [asdict(s) for s in samples]}, indent=1))
     stem.with_suffix(".md").write_text(report)
     print(report)
     print(f"samples kept in {stem.with_suffix('.json')}", file=sys.stderr)

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_RESET_PEAK = "5"  # proc(5), clear_refs: the peak begins anew at what is resident now
 
 
 class Cost(NamedTuple):
     cpu_s: float
-    rss_bytes: int  # sum of the processes' peaks since they started
+    rss_bytes: int  # sum of the processes' peaks since they started, or since `begin`
+
+
+def begin(pids: Iterable[int]) -> Cost:
+    """Like `cost_of`, and lets the peaks of memory begin anew (where the kernel allows it)."""
+    pids = list(pids)
+    for pid in pids:
+        with suppress(OSError):  # somebody else's process, or gone: then the peak is that of its whole life
+            Path(f"/proc/{pid}/clear_refs").write_text(_RESET_PEAK)
+    return cost_of(pids)
 
 
 def cost_of(pids: Iterable[int]) -> Cost:

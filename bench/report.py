@@ -1,75 +1,70 @@
-"""From samples to a table: medians, spread, ratios. Pure: it reads and writes nothing."""
+"""From samples to the table of a run. Pure: it reads and writes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
-from bench.load import Workload
-from bench.rounds import Sample
+from bench.sample import Row, Sample, of, ratio
+from bench.targets import Verdict
 
-REFERENCE = "qemu-mirror"  # the peer that does the most similar work on the same machine
-HEADER = ("contender", "writes/s", "spread", f"÷ {REFERENCE}", "p50 µs", "p99 µs", "CPU µs/write", "RSS MiB",
-          "catch-up s")
+HEADER = ("what", "contender", "median", "spread", "÷ ref", "p50 µs", "p99 µs", "CPU s", "µs/op", "RSS MiB",
+          "catch-up s", "promised when a write completes")
+_PROSE = (0, 1, len(HEADER) - 1)  # columns to the left; numbers stand to the right
+TARGET_HEADER = ("target", "wanted", "measured", "")
 
 
-def rows(samples: Sequence[Sample], workload: Workload) -> list[tuple[str, ...]]:
-    """One row per contender in order of appearance; medians over the rounds."""
-    names = list(dict.fromkeys(s.contender for s in samples))
-    rates = {name: median(_of(samples, name, workload, "rate")) for name in names}
-    base = rates.get(REFERENCE)
+def lines(samples: Sequence[Sample], rows: Sequence[Row], promises: Mapping[str, str]) -> list[tuple[str, ...]]:
+    """One line per row and contender in order of appearance; medians over the rounds, ratios taken in pairs."""
     table = []
-    for name in names:
-        seen = _of(samples, name, workload, "rate")
-        ratio = f"{rates[name] / base:.2f}" if base else "-"
-        table.append((name, f"{rates[name]:,.0f}", f"{min(seen):,.0f}–{max(seen):,.0f}", ratio,
-                      *(_latency(samples, name, workload, column) for column in ("p50", "p99")),
-                      f"{median(_of(samples, name, workload, 'cpu')):.1f}",
-                      f"{median(_of(samples, name, workload, 'rss')):.0f}",
-                      f"{median(_of(samples, name, workload, 'settle')):.1f}"))
+    for row in rows:
+        names = list(dict.fromkeys(s.contender for s in samples if s.row == row.name))
+        for first, name in zip([True, *[False] * len(names)], names, strict=False):
+            mine = of(samples, row.name, name)
+            values = [s.value for s in mine]
+            paired = ratio(samples, row.name, name, row.reference)
+            table.append((
+                row.title if first else "", f"**{name}**" if name == row.reference else name,
+                f"{_number(median(values))} {row.unit}",
+                f"{_number(min(values))}–{_number(max(values))}" if len(values) > 1 else "",
+                f"{paired:.2f}" if paired is not None else "",
+                *(_unless_zero(median(column), "{:,.0f}") for column in
+                  ([s.p50_us for s in mine], [s.p99_us for s in mine])),
+                _unless_zero(median(s.cpu_s for s in mine), "{:.2f}"),
+                _unless_zero(median(s.cpu_s * 1e6 / s.operations if s.operations else 0.0 for s in mine), "{:.0f}"),
+                _unless_zero(median(s.rss_bytes / 2**20 for s in mine), "{:.0f}"),
+                _unless_zero(median(s.settle_s for s in mine), "{:.1f}"),
+                promises.get(name, "")))
     return table
 
 
-def _latency(samples: Sequence[Sample], name: str, workload: Workload, column: str) -> str:
-    """fio times a write and the FLUSH after it apart, and percentiles do not add up: then none is shown."""
-    return "-" if workload.flush_every else f"{median(_of(samples, name, workload, column)):,.0f}"
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _of(samples: Sequence[Sample], name: str, workload: Workload, column: str) -> list[float]:
-    mine = [s for s in samples if s.contender == name and s.workload == workload.name]
-    match column:
-        case "rate":
-            return [s.load.writes_per_s for s in mine]
-        case "p50":
-            return [s.load.p50_us for s in mine]
-        case "p99":
-            return [s.load.p99_us for s in mine]
-        case "cpu":
-            return [s.server_cpu_s * 1e6 / max(1, s.load.writes) for s in mine]
-        case "rss":
-            return [s.server_rss_bytes / 2**20 for s in mine]
-        case _:
-            return [s.settle_s for s in mine]
+def _unless_zero(value: float, form: str) -> str:
+    return form.format(value) if value else ""
 
 
-def markdown(samples: Sequence[Sample], workloads: Sequence[Workload], promises: dict[str, str],
+def markdown(samples: Sequence[Sample], rows: Sequence[Row], promises: Mapping[str, str], verdicts: Sequence[Verdict],
              conditions: Sequence[str]) -> str:
-    """The whole report: conditions, one table per workload, and what each contender has promised."""
+    """The whole report: conditions, the targets with what was measured, and one table of everything."""
     parts = ["# Measurement\n", *(f"- {line}" for line in conditions), ""]
-    for workload in workloads:
-        parts += [f"## {workload.title}\n", _table(HEADER, rows(samples, workload)), ""]
-    parts += ["## What a completed write has been promised\n", _table(("contender", "promise"), list(promises.items()))]
+    if verdicts:
+        parts += ["## Targets\n", table(TARGET_HEADER, [
+            (v.title, v.wanted, v.measured, "" if v.met is None else "met" if v.met else "**missed**")
+            for v in verdicts], prose=(0, 1, 2, 3)), ""]
+    parts += ["## Everything\n", table(HEADER, lines(samples, rows, promises), prose=_PROSE)]
     return "\n".join(parts) + "\n"
 
 
-def _table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Markdown whose columns also line up in a terminal: the first to the left, the others to the right."""
+def table(header: Sequence[str], body: Sequence[Sequence[str]], *, prose: Sequence[int]) -> str:
+    """Markdown whose columns also line up in a terminal: `prose` to the left, the others to the right."""
     widths = [max(len(row[i]) for row in (header, *body)) for i in range(len(header))]
-    prose = len(header) == 2
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(c.ljust(w) if i == 0 or prose else c.rjust(w)
+        return "| " + " | ".join(c.ljust(w) if i in prose else c.rjust(w)
                                  for i, (c, w) in enumerate(zip(cells, widths, strict=True))) + " |"
 
-    rule = "|" + "|".join("-" * (w + 2) if i == 0 or prose else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    rule = "|" + "|".join("-" * (w + 2) if i in prose else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
     return "\n".join((line(header), rule, *(line(row) for row in body)))

@@ -11,21 +11,25 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.errors import BenchError
+from bench.load import fill
+
 START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 30.0
 
 
-class BenchError(Exception):
-    """A measurement cannot be made; `str()` says why. Nothing is reported instead of something wrong."""
-
-
 class Contender(ABC):
-    """One server under test. `start` makes fresh files of `size_bytes` in `folder`; `stop` ends all it started."""
+    """One server under test. `start` makes fresh files of `size_bytes` in `folder`; `stop` ends all it started.
 
-    name: str
-    durability: str  # what a completed write has been promised
+    `durability`: what a completed write has been promised. `writable`, `readable`: which loads it takes part in.
+    """
 
-    def __init__(self) -> None:
+    writable = True
+    readable = False
+
+    def __init__(self, name: str, durability: str) -> None:
+        self.name = name
+        self.durability = durability
         self.uri = ""
         self.folder = Path()
         self.size_bytes = 0
@@ -39,6 +43,17 @@ class Contender(ABC):
     @abstractmethod
     def _start(self) -> str:
         """Start everything; returns the NBD URI to write to."""
+
+    def target(self) -> Sequence[str]:
+        """What fio needs to reach the volume."""
+        return ["--ioengine=nbd", f"--uri={self.uri}"]
+
+    def fill(self) -> None:
+        """Write the whole volume once."""
+        fill(self.target(), self.size_bytes)
+
+    def enter(self) -> None:  # noqa: B027 - most have nothing to switch
+        """Its turn comes: whatever has to be switched, and does not count, is done on return."""
 
     def settle_s(self) -> float:
         """Seconds until the copy has all that was completed so far (0 when there is no copy)."""

@@ -5,21 +5,30 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.contenders.base import START_DEADLINE_S, BenchError, Contender, free_port, make_file
+from bench.contenders.base import START_DEADLINE_S, Contender, free_port, make_file
+from bench.errors import BenchError
+
+SETTLE_DEADLINE_S = 120.0
+POLL_S = 0.02
 
 
 class QemuNbd(Contender):
-    name = "qemu-nbd"
-    durability = "in the page cache; durable at FLUSH; no copy"
+    """`writethrough`: QEMU flushes after every write, before it answers."""
+
+    def __init__(self, name: str, *, writethrough: bool) -> None:
+        super().__init__(name, "durable; no copy" if writethrough else "page cache, durable at FLUSH; no copy")
+        self.readable = not writethrough
+        self._cache = "writethrough" if writethrough else "writeback"
 
     def _start(self) -> str:
         image = make_file(self.folder / "volume", self.size_bytes)
         socket_path = self.folder / "nbd.sock"
-        process = self.launch(["qemu-nbd", "--format=raw", "--cache=writeback", "--persistent", "--shared=0",
+        process = self.launch(["qemu-nbd", "--format=raw", f"--cache={self._cache}", "--persistent", "--shared=0",
                                f"--socket={socket_path}", str(image)])
         self.await_socket(socket_path, process)
         return f"nbd+unix:///?socket={socket_path}"
@@ -68,13 +77,18 @@ class Monitor:
 
 
 class QemuMirror(Contender):
-    """qemu-storage-daemon with a write-blocking mirror job to nbdkit over loopback TCP."""
+    """qemu-storage-daemon with a mirror job to nbdkit over loopback TCP.
 
-    name = "qemu-mirror"
-    durability = "in the page caches of both sides; durable on neither before FLUSH"
+    `copy_mode`: `write-blocking` completes a write when both sides have it, `background` when the source has it.
+    `writethrough`: the source is flushed after every write, before it is answered; the copy never is.
+    """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, name: str, *, copy_mode: str = "write-blocking", writethrough: bool = False) -> None:
+        here = "durable here" if writethrough else "page cache here, durable at FLUSH"
+        copy = "page cache of the copy" if copy_mode == "write-blocking" else "the copy follows, unordered"
+        super().__init__(name, f"{here}; {copy}")
+        self._copy_mode = copy_mode
+        self._writethrough = writethrough
         self._monitor: Monitor | None = None
 
     def _start(self) -> str:
@@ -85,17 +99,27 @@ class QemuMirror(Contender):
                               "file", str(target)])
         self.await_(lambda: _accepts(port), server, f"nbdkit on port {port}")
         socket_path, monitor_path = self.folder / "nbd.sock", self.folder / "qmp.sock"
-        daemon = self.launch(_storage_daemon(source, port, socket_path, monitor_path))
+        daemon = self.launch(_storage_daemon(source, port, socket_path, monitor_path, self._writethrough))
         self.await_socket(socket_path, daemon)
         self._monitor = Monitor(monitor_path)
         self._monitor.execute("blockdev-mirror", **{
             "job-id": "mirror", "device": "source", "target": "target", "sync": "full",
-            "copy-mode": "write-blocking"})
+            "copy-mode": self._copy_mode})
         self._monitor.wait_event("BLOCK_JOB_READY")
         return f"nbd+unix:///volume?socket={socket_path}"
 
+    def settle_s(self) -> float:
+        """Until the job has nothing left to copy: at once when it is write-blocking."""
+        assert self._monitor is not None
+        start_s = time.monotonic()
+        while time.monotonic() < start_s + SETTLE_DEADLINE_S:
+            (job,) = self._monitor.execute("query-block-jobs")
+            if job["offset"] == job["len"]:
+                return time.monotonic() - start_s
+            time.sleep(POLL_S)
+        raise BenchError(f"{self.name}: the copy is not complete after {SETTLE_DEADLINE_S:g} s: {job}")
+
     def copies(self) -> Sequence[Path]:
-        """Equal at once: a write-blocking mirror completes a write when both sides have it."""
         return (self.folder / "volume", self.folder / "copy")
 
     def stop(self) -> None:
@@ -105,13 +129,14 @@ class QemuMirror(Contender):
         super().stop()
 
 
-def _storage_daemon(source: Path, port: int, socket_path: Path, monitor_path: Path) -> list[str]:
+def _storage_daemon(source: Path, port: int, socket_path: Path, monitor_path: Path, writethrough: bool) -> list[str]:
     return ["qemu-storage-daemon",
             "--blockdev", f"driver=file,node-name=file0,filename={source}",
             "--blockdev", "driver=raw,node-name=source,file=file0",
             "--blockdev", f"driver=nbd,node-name=target,server.type=inet,server.host=127.0.0.1,server.port={port}",
             "--nbd-server", f"addr.type=unix,addr.path={socket_path}",
-            "--export", "type=nbd,id=export0,node-name=source,name=volume,writable=on",
+            "--export", "type=nbd,id=export0,node-name=source,name=volume,writable=on,"
+                        f"writethrough={'on' if writethrough else 'off'}",
             "--chardev", f"socket,id=monitor0,path={monitor_path},server=on,wait=off",
             "--monitor", "chardev=monitor0"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.contenders.base import BenchError
 from bench.contenders.qemu import QemuMirror
+from bench.errors import BenchError
 from bench.load import WORKLOADS
 from bench.rounds import Plan, run_rounds
 
@@ -23,18 +23,19 @@ class _LosingMirror(QemuMirror):
 
 
 def _plan(place: Path) -> Plan:
-    return Plan([WORKLOADS["qd1"]], rounds=1, seconds=1, size_bytes=16 << 20, place=place)
+    return Plan(rounds=1, seconds=1, size_bytes=16 << 20, place=place)
 
 
 def test_a_measured_mirror_yields_a_rate_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    (sample,) = run_rounds([("qemu-mirror", QemuMirror)], _plan(tmp_path), lambda line: None)
-    assert sample.load.writes_per_s > 100
-    assert sample.server_cpu_s > 0
+    (sample,) = run_rounds([QemuMirror("qemu-mirror")], [WORKLOADS["write-qd1"]], _plan(tmp_path), lambda line: None)
+    assert sample.value > 100
+    assert sample.cpu_s > 0
+    assert sample.rss_bytes > 1 << 20
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_copy_that_differs_is_no_measurement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.rounds.EQUAL_DEADLINE_S", 0.1)
     with pytest.raises(BenchError, match="differ"):
-        run_rounds([("qemu-mirror", _LosingMirror)], _plan(tmp_path), lambda line: None)
+        run_rounds([_LosingMirror("qemu-mirror")], [WORKLOADS["write-qd1"]], _plan(tmp_path), lambda line: None)
     assert list(tmp_path.iterdir()) == []
