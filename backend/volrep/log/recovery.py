@@ -6,13 +6,13 @@ records do: the caller gets them batch by batch, in order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from volrep.log.record import RECORD_MAX_BYTES, VERSION, BadRecord, Cursor, Record, cut
 from volrep.log.ring import BATCH_MAX_BYTES
 from volrep.log.srl import Srl
-from volrep.log.verdict import OVERLAP_BYTES, Proof, claims_behind, is_torn
+from volrep.log.verdict import OVERLAP_BYTES, Proof, claims_behind, is_overwritten, is_torn
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
 from volrep.model.units import MIB
@@ -96,8 +96,9 @@ class _Scan:
             self._on_batch(view, records)
 
     def _end(self, bad: BadRecord) -> ScanEnd:
-        if is_torn(bad, self._proof):
-            self._look_ahead(bad.lsn)
+        self._look_ahead(bad.lsn)
+        if not self._records:
+            self._check_newest(bad.lsn)
         if bad.version > VERSION:
             raise VolrepError(messages.SRL_FORMAT_NEWER, path=self._srl.file.path, found=bad.version, known=VERSION)
         if not is_torn(bad, self._proof):
@@ -108,10 +109,23 @@ class _Scan:
 
     def _look_ahead(self, end_lsn: int) -> None:
         """Raise the proof by what records behind the bad one claim."""
-        lsn, stop = end_lsn, min(end_lsn + LOOKAHEAD_BYTES, self._limit_lsn)
-        while lsn < stop and self._proof.durable_lsn <= end_lsn:
-            piece = self._buffer[:min(len(self._buffer), stop - lsn)]
-            self._srl.read_into(memoryview(piece), lsn)
+        for piece, lsn in self._pieces(end_lsn, min(end_lsn + LOOKAHEAD_BYTES, self._limit_lsn)):
             self._proof.durable_lsn = max(self._proof.durable_lsn,
                                           claims_behind(piece, lsn, self._cursor, self._proof))
+
+    def _check_newest(self, first_lsn: int) -> None:
+        """Raises VR-1501 when not even the first record is there because the log has gone around since this header."""
+        capacity_bytes = self._srl.ring.capacity_bytes
+        for start_lsn in (first_lsn, max(first_lsn, self._limit_lsn - RECORD_MAX_BYTES)):
+            for piece, lsn in self._pieces(start_lsn, min(start_lsn + LOOKAHEAD_BYTES, self._limit_lsn)):
+                if is_overwritten(piece, lsn, first_lsn, capacity_bytes, self._cursor, self._proof):
+                    raise VolrepError(messages.SRL_HEADER_DAMAGED, path=self._srl.file.path,
+                                      reason=f"the newer one; since the older one, LSN {first_lsn} was overwritten")
+
+    def _pieces(self, lsn: int, stop: int) -> Iterator[tuple[bytearray, int]]:
+        """(bytes of the stream, LSN where they begin), overlapping by a header; a piece is good until the next."""
+        while lsn < stop:
+            piece = self._buffer[:min(len(self._buffer), stop - lsn)]
+            self._srl.read_into(memoryview(piece), lsn)
+            yield piece, lsn
             lsn += max(len(piece) - OVERLAP_BYTES, 1) if lsn + len(piece) < stop else len(piece)

@@ -14,10 +14,11 @@ writes without a word. Proof is, for a record at LSN e:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from volrep.log.header import SrlHeader
-from volrep.log.record import HEADER_BYTES, MAGIC, BadRecord, Cursor, read_header
+from volrep.log.record import HEADER_BYTES, MAGIC, BadRecord, Cursor, RecordHeader, read_header, record_bytes
 
 
 @dataclass(slots=True)
@@ -47,16 +48,31 @@ def claims_behind(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proo
     `view` holds the stream's bytes from `lsn` on. A header counts when it lies exactly where its LSN
     says, and is not older than the records before the bad one.
     """
-    best = 0
+    return max((header.durable_lsn for header, place_lsn in _headers(view, lsn, cursor, proof)
+                if header.lsn == place_lsn), default=0)
+
+
+def is_overwritten(view: bytes | bytearray, lsn: int, bad_lsn: int, capacity_bytes: int, cursor: Cursor,
+                   proof: Proof) -> bool:
+    """Whether `view` (as above) shows that the place of `bad_lsn` holds the stream's next lap.
+
+    Nothing is overwritten that the newest header still counts on: the header that was read is then an older one, and
+    the log does not end here at all.
+    """
+    return any(header.lsn in (place_lsn, place_lsn + capacity_bytes)
+               and header.lsn + record_bytes(header.length if header.payload_crc else 0) > bad_lsn + capacity_bytes
+               for header, place_lsn in _headers(view, lsn, cursor, proof))
+
+
+def _headers(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proof) -> Iterator[tuple[RecordHeader, int]]:
+    """(header, LSN of its place) of records in `view` that speak about this disk and are not older than the cursor."""
     position = view.find(MAGIC)
     while position >= 0:
         header = read_header(view, position) if (lsn + position) % 8 == 0 else None
-        if (header is not None and header.lsn == lsn + position and proof.counts(header.generation)
-                and header.generation >= cursor.generation and header.incarnation >= cursor.incarnation
-                and header.durable_lsn <= header.lsn):
-            best = max(best, header.durable_lsn)
+        if (header is not None and proof.counts(header.generation) and header.generation >= cursor.generation
+                and header.incarnation >= cursor.incarnation and header.durable_lsn <= header.lsn):
+            yield header, lsn + position
         position = view.find(MAGIC, position + 1)
-    return best
 
 
-OVERLAP_BYTES = HEADER_BYTES - 1  # what two neighbouring views must share for `claims_behind`
+OVERLAP_BYTES = HEADER_BYTES - 1  # what two neighbouring views must share for those two

@@ -11,6 +11,7 @@ from crc32c import crc32c
 from tests.unit.log.support import Log, a_header, a_write, stream
 from volrep.log import recovery
 from volrep.log.record import BadRecord, Cursor
+from volrep.log.ring import SLOT_BYTES
 from volrep.log.verdict import Proof, claims_behind, is_torn
 from volrep.model.errors import VolrepError
 
@@ -286,3 +287,26 @@ def test_the_file_is_synced_before_it_is_believed(log: Log, monkeypatch: pytest.
     monkeypatch.setattr(log.srl.file, "sync", lambda: order.append("sync"))
     recovery.scan(log.srl, 4096, lambda *_: order.append("batch"))
     assert order == ["sync", "batch"]
+
+
+def test_a_header_older_than_the_ring_is_no_end_of_the_log(log: Log) -> None:
+    """The newest slot is rotten, and the log has gone once around since the other one was written."""
+    for _ in range(3):
+        log.append(a_write(0, bytes(1 << 20)))
+    log.checkpoint()
+    newer = log.srl._counter % 2 ^ 1
+    block = 1 << 19
+    while log.srl.free_bytes > 2 * (block + 64):
+        log.append(a_write(0, bytes(block)))
+    log.checkpoint()
+    end_lsn = log.srl.end_lsn
+    while log.srl.ring.offset(log.srl.end_lsn) <= log.srl.ring.offset(4096 + 3 * ((1 << 20) + 64)):
+        log.append(a_write(0, bytes(block)))
+    assert log.srl.end_lsn > end_lsn
+    with log.path.open("r+b") as file:
+        file.seek(newer * SLOT_BYTES + 100)
+        file.write(b"rotten")
+    log.reopen()
+    assert log.srl.header.applied_lsn < end_lsn
+    with pytest.raises(VolrepError, match="VR-1501"):
+        log.recover()
