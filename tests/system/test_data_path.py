@@ -79,6 +79,7 @@ def recovered_numbers(frozen: Host, copy: Path) -> list[list[int]]:
     for named in [config.srl, *config.volumes]:
         source, named.path = named.path, str(copy / named.name)
         shutil.copyfile(source, named.path)
+    config.accept = "volume_changed:" + ",".join(v.name for v in config.volumes)  # copies are other files
     opened = open_rvg(config, DiskFile.open)
     try:
         found = []

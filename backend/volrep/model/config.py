@@ -88,3 +88,4 @@ class RvgConfig(Shape):
     exports: list[ExportConfig] = Field(default_factory=list)
     certificate_path: str  # this engine's own, PEM
     private_key_path: str
+    accept: str = ""  # damage that the operator has agreed to for this one start (`volrep.model.damage`)

@@ -56,10 +56,15 @@ def has_srl(config: RvgConfig, open_file: OpenFile) -> bool:
         raise
     finally:
         file.close()
+    check_owner(found, config)
+    return True
+
+
+def check_owner(found: SrlHeader, config: RvgConfig) -> None:
+    """Raises VR-1503: the records of another RVG must never reach these volumes."""
     if found.rvg_id != config.rvg_id:
         raise VolrepError(messages.SRL_FOREIGN, path=config.srl.path, found=f"{found.dg}/{found.rvg} ({found.rvg_id})",
                           wanted=f"{config.dg}/{config.name} ({config.rvg_id})")
-    return True
 
 
 def ensure_srl(config: RvgConfig, open_file: OpenFile, folder: Folder) -> None:
@@ -82,11 +87,12 @@ def open_rvg(config: RvgConfig, open_file: OpenFile) -> Opened:
     opened: list[DataVolume | None] = []
     try:
         srl = Srl.open(srl_file)
+        check_owner(srl.header, config)
         for volume in sorted(config.volumes, key=lambda v: v.index):
             opened += [None] * (volume.index - len(opened))
             file = _open(volume, open_file)
             opened.append(DataVolume(volume.name, volume.index, volume.volume_id, file))
-        return _recover(srl, opened)
+        return _recover(srl, opened, config.accept)
     except BaseException:
         for found in opened:
             if found is not None:
@@ -95,20 +101,17 @@ def open_rvg(config: RvgConfig, open_file: OpenFile) -> Opened:
         raise
 
 
-def _recover(srl: Srl, volumes: list[DataVolume | None]) -> Opened:
+def _recover(srl: Srl, volumes: list[DataVolume | None], accept: str) -> Opened:
     header = srl.header
     was_clean = header.clean
-    changed = {}
-    for said in header.volumes:
-        volume = volumes[said["index"]] if said["index"] < len(volumes) else None
-        if volume is not None and said.get("stamp"):
-            difference = volume.changed_behind(said["stamp"], clean=was_clean)
-            if difference:
-                changed[volume.name] = difference
+    changed = _changed(header, volumes, accept)
 
     def replay(view: memoryview, records: list[Record]) -> None:
         apply_records(volumes, view, records)
 
+    # All of it is read before any of it is applied: the volumes may hold what lies behind a damaged record, and
+    # replaying what lies before it would take them back.
+    scan(srl, header.applied_lsn, _look)
     end = scan(srl, header.applied_lsn, replay)
     for volume in volumes:
         if volume is not None:
@@ -118,10 +121,33 @@ def _recover(srl: Srl, volumes: list[DataVolume | None]) -> Opened:
     if header.role == Role.PRIMARY:
         header.incarnation = max(header.incarnation, end.incarnation) + 1
     header.clean = False
+    for said in header.volumes:
+        if said["index"] < len(volumes) and (volume := volumes[said["index"]]) is not None:
+            said["stamp"] = volume.stamp()
     srl.write_header()
     logger.info("recovered: %d records replayed up to LSN %d (%s), incarnation %d", end.records, end.end_lsn,
                 end.reason, header.incarnation)
     return Opened(srl, volumes, end, changed, was_clean)
+
+
+def _changed(header: SrlHeader, volumes: list[DataVolume | None], accept: str) -> dict[str, str]:
+    """Volumes that somebody else touched, and how.
+
+    Raises VR-1532 for files that are not the volumes, before anything is written to them. With `accept` they are: the
+    operator has moved or copied the volumes.
+    """
+    stamped = [(volume, said["stamp"]) for said in header.volumes if said.get("stamp")
+               and said["index"] < len(volumes) and (volume := volumes[said["index"]]) is not None]
+    others = [volume for volume, stamp in stamped if volume.is_another(stamp)]
+    names = ",".join(volume.name for volume in others)
+    if others and accept != f"volume_changed:{names}":
+        raise VolrepError(messages.VOLUME_SWAPPED, name=names, path=others[0].file.path)
+    found = {volume.name: volume.changed_behind(stamp, clean=header.clean) for volume, stamp in stamped}
+    return {name: how for name, how in found.items() if how}
+
+
+def _look(_view: memoryview, _records: list[Record]) -> None:
+    """A first pass over the log only finds out whether it is whole."""
 
 
 def _open(volume: RvgVolume, open_file: OpenFile) -> BlockFile:

@@ -37,6 +37,10 @@ class DataVolume:
         inode, mtime_ns = self.file.identity()
         return {"size_bytes": self.file.size_bytes, "mtime_ns": mtime_ns, "inode": inode}
 
+    def is_another(self, stamp: dict[str, Any]) -> bool:
+        """Whether this is not the file that the stamp was taken of, whatever is in it. Devices cannot tell."""
+        return bool(stamp.get("inode")) and stamp["inode"] != self.stamp()["inode"]
+
     def changed_behind(self, stamp: dict[str, Any], *, clean: bool = True) -> str | None:
         """What differs from `stamp`, in words for an event; None when nothing does.
 

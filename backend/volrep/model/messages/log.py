@@ -6,7 +6,7 @@ SRL_TOO_SMALL = Message(
     1500, "SRL {name} has {size_bytes} bytes, the minimum is {minimum_bytes}",
     "header slots {header_bytes} bytes plus room for {batches} batches of {batch_bytes} bytes; "
     "create a larger volume: `volrep -g {dg} volume create {name} SIZE`", Exit.REFUSED)
-SRL_HEADER_DAMAGED = Message(1501, "SRL {path}: neither header slot is valid ({reason})",
+SRL_HEADER_DAMAGED = Message(1501, "SRL {path}: no valid header ({reason})",
                              "the RVG stays in FAIL; nothing was changed", Exit.FAILED)
 SRL_DATA_DAMAGED = Message(
     1502, "SRL {path}: record at LSN {lsn} is damaged ({reason}), but was durable up to LSN {durable_lsn}",
@@ -35,3 +35,6 @@ VOLUME_BUSY = Message(1520, "volume {name} ({path}) is in use by another process
                       "another worker, a mount or a device mapping holds it; end that first", Exit.REFUSED)
 VOLUME_RESIZED = Message(1521, "volume {name} ({path}) has {found_bytes} bytes, it had {wanted_bytes} when it joined",
                          "give it its old size back; resizing goes through volrep", Exit.FAILED)
+VOLUME_SWAPPED = Message(
+    1532, "data volume {name}: {path} is not the file that it was",
+    "put the right file back and `volrep recover`; or take what is there: `volrep volume replace`", Exit.FAILED)
