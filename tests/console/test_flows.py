@@ -245,6 +245,15 @@ async def test_the_palette_finds_screens_by_name(console: Make) -> None:
         assert app.screen.heading == "Create a Volume"  # type: ignore[attr-defined]  # it is a DialogScreen
 
 
+async def test_a_fast_path_typed_into_the_palette_is_obeyed_before_its_list_is_there(console: Make) -> None:
+    app = console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, on(app, MenuScreen))
+        await pilot.press("ctrl+p", *"createpri", "enter")
+        await until(pilot, on(app, DialogScreen))
+        assert app.screen.heading == "Create a Primary"  # type: ignore[attr-defined]  # it is a DialogScreen
+
+
 async def test_the_overview_follows_what_the_engine_says(console: Make, fake: Fake) -> None:
     app = console("overview")
     async with app.run_test(size=(120, 40)) as pilot:

@@ -63,9 +63,9 @@ class Terminal:
 
     def exit_code(self, deadline_s: float = ENTER_DEADLINE_S) -> int:
         """Wait for the program to end; its exit code."""
-        wait_for(lambda: self._tmux("display-message", "-t", "t", "-p", "#{pane_dead}").strip() == "1", deadline_s,
-                 "the program in the terminal to end")
-        return int(self._tmux("display-message", "-t", "t", "-p", "#{pane_dead_status}"))
+        # The pane is dead when its terminal is closed; the status is there when the program has been waited for.
+        return int(wait_for(lambda: self._tmux("display-message", "-t", "t", "-p", "#{pane_dead_status}").strip(),
+                            deadline_s, "the program in the terminal to end"))
 
     def close(self) -> None:
         """The server ends, and with its terminal the program in it. The test bed would do it at the latest."""

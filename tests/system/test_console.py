@@ -5,37 +5,8 @@ from __future__ import annotations
 import json
 
 from tests.system.hosts import TestBed
+from tests.system.smit import SLOW_S, done, form, go_to
 from tests.system.terminal import Terminal
-
-SLOW_S = 60  # a verb that asks two hosts over SSH, on a machine that is busy
-
-
-def form(screen: Terminal, *values: str) -> None:
-    """Type over the fields of a form from the first one down; an empty text leaves a field as it is."""
-    screen.keys("Escape", "<")
-    for value in values:
-        if value:
-            screen.keys("C-e", "C-u")
-            screen.text(value)
-        screen.keys("Down")
-
-
-def go_to(screen: Terminal, fastpath: str) -> None:
-    """By the palette, from anywhere."""
-    screen.keys("C-p")
-    screen.until("Search for commands|🔎")
-    screen.text(fastpath)
-    screen.until(rf"\[{fastpath}\]")
-    screen.keys("Enter")
-    screen.until(rf"\[{fastpath}\]$")
-
-
-def done(screen: Terminal) -> None:
-    """Run the form, and back to it."""
-    screen.keys("Enter")
-    screen.until("^ Command: OK", SLOW_S)
-    screen.keys("F3")
-    screen.until("Entry Fields")
 
 
 def test_from_nothing_to_a_replicating_pair_by_the_console_alone(bed: TestBed) -> None:

@@ -5,6 +5,7 @@ One request at a time. An error of the engine is raised as the VolrepError it wa
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from pathlib import Path
@@ -84,8 +85,9 @@ class EngineClient:
 
     def _exchange(self, body: dict[str, Any]) -> bytes:
         try:
-            self._writer.write(json.dumps(body, separators=(",", ":")).encode() + b"\n")
-            self._writer.flush()
+            with contextlib.suppress(BrokenPipeError):  # why it ends the conversation may be there to read
+                self._writer.write(json.dumps(body, separators=(",", ":")).encode() + b"\n")
+                self._writer.flush()
             line = self._reader.readline(LINE_MAX_BYTES + 1)
         except (OSError, EOFError) as error:
             raise _broken(str(error)) from error

@@ -36,6 +36,10 @@ class Catalogue:
     def aliases(self) -> dict[str, str]:
         return {alias: screen.id for screen in self.screens.values() for alias in screen.aliases}
 
+    def knows(self, name: str) -> bool:
+        """Whether it is a fast path: an id or an alias."""
+        return self.aliases.get(name, name) in self.screens
+
     def screen(self, name: str) -> Screen:
         """By id or alias. Raises VR-1810."""
         found = self.screens.get(self.aliases.get(name, name))

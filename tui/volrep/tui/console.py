@@ -28,7 +28,7 @@ from volrep.tui.frame import Frame
 from volrep.tui.journal import Journal
 from volrep.tui.live import ViewScreen
 from volrep.tui.menu import MenuScreen
-from volrep.tui.palette import Everywhere
+from volrep.tui.palette import Everywhere, GoTo
 from volrep.tui.popups import ConfirmPopup, ListPopup, TextPopup
 from volrep.tui.runner import Program
 from volrep.tui.source import Source
@@ -235,6 +235,10 @@ class Console(App[int]):
         return self._exception
 
     # -- keys of the whole console
+
+    def action_command_palette(self) -> None:
+        if not CommandPalette.is_open(self):
+            self.push_screen(GoTo(id="--command-palette"))
 
     def action_shell(self) -> None:
         shell = os.environ.get("SHELL") or "/bin/sh"

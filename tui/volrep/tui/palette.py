@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.markup import escape
+from textual.widgets import Input
 
 from volrep.menus.extract import fill
 from volrep.menus.load import Catalogue
@@ -90,3 +92,21 @@ def _marked(text: str, query: str) -> Content:
         if at >= 0:
             content = content.stylize("underline", at, at + len(word))
     return content
+
+
+class GoTo(CommandPalette):
+    """The palette, where a fast path typed in full is obeyed at once, as `smitty FASTPATH` is.
+
+    Textual fills the list in the background, and Enter before that does nothing: who knows the way would wait.
+    """
+
+    @on(Input.Submitted)
+    def _fast_path(self, event: Input.Submitted) -> None:
+        console = cast("Console", self.app)
+        name = event.value.strip().strip("[]")
+        if console.catalogue.knows(name):
+            event.prevent_default()
+            event.stop()
+            self._cancel_gather_commands()
+            self.dismiss()
+            console.call_later(console.open, name, {})
