@@ -16,13 +16,13 @@ import pytest
 
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, Rds, wait_for
+from tests.system.stamped import BLOCK, StampedWrites, stamp
 from volrep.model.config import RvgConfig
 from volrep.model.status import LinkState
 from volrep.ports.disk import DiskFile
 from volrep.rvg.opening import open_rvg
 
 MIB = 1 << 20
-BLOCK = 4096
 SLOTS = 64
 FREEZES = 200
 KILLS = 100
@@ -42,10 +42,6 @@ def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
     yield make
     for rds in made:
         rds.close()
-
-
-def stamp(number: int) -> bytes:
-    return struct.pack("<Q", number) * (BLOCK // 8)
 
 
 class Counter(threading.Thread):
@@ -105,76 +101,43 @@ def expected_numbers(last: int) -> list[int]:
 @pytest.mark.parametrize("attributes", [{}, {"synchronous": "override", "encryption": "off"}])
 def test_a_secondary_frozen_at_any_instant_recovers_to_a_prefix(make_rds: MakeRds, tmp_path: Path,
                                                                 attributes: dict[str, str]) -> None:
-    rds = make_rds(volumes=[MIB, MIB], srl_bytes=17 * MIB, attributes=attributes)
+    rds = make_rds(volumes=[MIB, MIB], srl_bytes=17 * MIB, secondaries=2, attributes=attributes)
     rds.startrep("blank")
     rds.wait_up_to_date()
     writer = Counter(rds)
     writer.start()
-    tokyo = rds.secondaries[0]
-    assert tokyo.process is not None
     pause = threading.Event()
     instants = random.Random(7)
     seen = set()
     for _ in range(FREEZES // 2):
         pause.wait(instants.uniform(0.001, 0.02))
-        tokyo.process.send_signal(signal.SIGSTOP)
+        frozen = instants.choice(rds.secondaries)
+        assert frozen.process is not None
+        frozen.process.send_signal(signal.SIGSTOP)
         try:
-            a, b = recovered_numbers(tokyo, tmp_path / "copy")
+            a, b = recovered_numbers(frozen, tmp_path / "copy")
         finally:
-            tokyo.process.send_signal(signal.SIGCONT)
+            frozen.process.send_signal(signal.SIGCONT)
         last_a, last_b = max(a), max(b)
-        assert last_b in (last_a, last_a - 1), f"B is at {last_b}, A at {last_a}"
+        assert last_b in (last_a, last_a - 1), f"{frozen.name}: B is at {last_b}, A at {last_a}"
         assert a == expected_numbers(last_a)
         assert b == expected_numbers(last_b)
         seen.add(last_a)
     writer.stop()
     assert len(seen) > FREEZES // 8, "the writer hardly moved between freezes"
     rds.wait_up_to_date()
-    assert [rds.primary.data(i) == tokyo.data(i) for i in range(2)] == [True, True]
-
-
-def write_until_killed(primary: Host, numbers: random.Random, issued: dict[int, int], completed: dict[int, int],
-                       start: int) -> int:
-    """Keep 16 stamped writes in flight while another thread kills the worker; the last number used."""
-    client = NbdClient(primary.uri(0))
-    killer = threading.Timer(numbers.uniform(0.005, 0.15), primary.kill)
-    killer.start()
-    number = start
-    in_flight: dict[int, int] = {}
-    try:
-        while True:
-            while len(in_flight) < 16:
-                number += 1
-                block = numbers.randrange(256)
-                if block in in_flight.values():
-                    continue  # two writes to one block in flight have no order
-                issued[block] = number
-                in_flight[number] = block
-                client.issue(number, block * BLOCK, stamp(number))
-            done = client.complete()
-            completed[in_flight.pop(done)] = done
-    except OSError:
-        killer.join()
-        client.close()
-        return number
+    for secondary in rds.secondaries:
+        assert [rds.primary.data(i) == secondary.data(i) for i in range(2)] == [True, True]
 
 
 def test_a_completed_write_survives_sigkill_at_any_moment(make_rds: MakeRds) -> None:
     rds = make_rds(volumes=[MIB], srl_bytes=17 * MIB, secondaries=0)
-    numbers = random.Random(11)
-    issued: dict[int, int] = {}
-    completed: dict[int, int] = {}
-    last = 0
-    for round_number in range(KILLS):
-        last = write_until_killed(rds.primary, numbers, issued, completed, last)
+    writes = StampedWrites(seed=11)
+    for _ in range(KILLS):
+        writes.write_until_killed(rds.primary.uri(0), rds.primary.kill)
         rds.primary.start()
-        data = rds.primary.data(0)
-        for block, number in completed.items():
-            found = struct.unpack_from("<Q", data, block * BLOCK)[0]
-            assert number <= found <= issued[block], f"round {round_number}: {number} lost, {found} found"
-            assert data[block * BLOCK : (block + 1) * BLOCK] == stamp(found), f"block {block} is torn"
-            completed[block] = found
-    assert last > KILLS * 16
+        writes.check(rds.primary.data(0))
+    assert writes.last > KILLS * 16
 
 
 def test_a_full_srl_detaches_the_lost_secondary_alone_and_autosync_brings_it_back(make_rds: MakeRds) -> None:

@@ -6,7 +6,6 @@ The applications write through attached block devices, whose I/O waits while a w
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path

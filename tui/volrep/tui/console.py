@@ -237,7 +237,7 @@ class Console(App[int]):
     # -- keys of the whole console
 
     def action_command_palette(self) -> None:
-        if not CommandPalette.is_open(self):
+        if not isinstance(self.screen, CommandPalette):
             self.push_screen(GoTo(id="--command-palette"))
 
     def action_shell(self) -> None:
