@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from volrep.ports.disk import DiskFile, DiskFolder, save_file, skip
+from volrep.ports.disk import CACHED_WRITE_BYTES, DiskFile, DiskFolder, save_file, skip
 from volrep.ports.streams import IOV_MAX
 
 SIZE = 4 << 20
@@ -51,6 +51,27 @@ def test_short_writes_and_reads_are_continued(path: Path, monkeypatch: pytest.Mo
     into = memoryview(bytearray(13))
     assert file.read_into([into[:5], into[5:]], 100) == 13
     assert bytes(into) == b"abcdefghijklm"
+    file.close()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 4096, CACHED_WRITE_BYTES - 1, CACHED_WRITE_BYTES, CACHED_WRITE_BYTES + 512])
+@pytest.mark.parametrize("lengths", [[3 * CACHED_WRITE_BYTES], [4096] * 40, [1, CACHED_WRITE_BYTES, 7, 200_000, 4096]])
+def test_a_long_cached_write_goes_in_pieces_that_no_later_write_pays_for(
+        path: Path, monkeypatch: pytest.MonkeyPatch, offset: int, lengths: list[int]) -> None:
+    pieces: list[tuple[int, int]] = []
+    pwritev = os.pwritev
+
+    def seen(fd: int, buffers: list[bytes], at: int, flags: int = 0) -> int:
+        pieces.append((at, sum(map(len, buffers))))
+        return pwritev(fd, buffers, at, flags)
+
+    monkeypatch.setattr(os, "pwritev", seen)
+    file = DiskFile.open(path)
+    buffers = [os.urandom(length) for length in lengths]
+    file.write(buffers, offset)
+    assert path.read_bytes()[offset:offset + sum(lengths)] == b"".join(buffers)
+    assert all(at // CACHED_WRITE_BYTES == (at + length - 1) // CACHED_WRITE_BYTES for at, length in pieces)
+    assert len(pieces) <= sum(lengths) // CACHED_WRITE_BYTES + 2
     file.close()
 
 
