@@ -37,3 +37,12 @@ def done(screen: Terminal) -> None:
     run(screen)
     screen.keys("F3")
     screen.until("Entry Fields")
+
+
+def pick_both_volumes(screen: Terminal) -> None:
+    """The cursor stands on a list of volumes: F4, both marked with F7, and down to the next field."""
+    screen.keys("F4")
+    screen.until("hr_dv02", SLOW_S)
+    screen.keys("F7", "F7", "Enter")
+    screen.until(r"\[hr_dv01,hr_dv02 ")
+    screen.keys("Down")

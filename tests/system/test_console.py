@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.system.hosts import TestBed
-from tests.system.smit import SLOW_S, done, form, go_to
+from tests.system.smit import SLOW_S, done, form, go_to, pick_both_volumes
 from tests.system.terminal import Terminal
 
 
@@ -27,11 +27,7 @@ def test_from_nothing_to_a_replicating_pair_by_the_console_alone(bed: TestBed) -
 
         go_to(screen, "setuprds")
         form(screen, "london", "tokyo", "hrdg", "hr_rvg")
-        screen.keys("F4")  # the cursor stands on the data volumes now
-        screen.until("hr_dv02", SLOW_S)
-        screen.keys("F7", "F7", "Enter")
-        screen.until(r"\[hr_dv01,hr_dv02 ")
-        screen.keys("Down")
+        pick_both_volumes(screen)
         screen.text("hr_srl")
         screen.until("setup hr_rvg hr_dv01,hr_dv02 hr_srl london tokyo")
         screen.keys("Enter")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.system.hosts import Host, TestBed
 from tests.system.rds import Rds
-from tests.system.smit import SLOW_S, done, form, go_to, run
+from tests.system.smit import SLOW_S, done, form, go_to, pick_both_volumes, run
 from tests.system.terminal import Terminal
 from tests.system.waiting import wait_for
 
@@ -76,11 +76,7 @@ def set_up(screen: Terminal, bed: TestBed) -> None:
             done(screen)
     go_to(screen, "createpri")
     form(screen, "london", "hrdg", "hr_rvg")
-    screen.keys("F4")  # the cursor stands on the data volumes now
-    screen.until("hr_dv02", SLOW_S)
-    screen.keys("F7", "F7", "Enter")
-    screen.until(r"\[hr_dv01,hr_dv02 ")
-    screen.keys("Down")
+    pick_both_volumes(screen)
     screen.text("hr_srl")
     screen.until("volrep -H london -g hrdg createpri hr_rvg hr_dv01,hr_dv02 hr_srl")
     done(screen)

@@ -74,8 +74,9 @@ def check_choice(value: str, choices: Sequence[str], usage_line: str) -> None:
 
 
 def closest(word: str) -> str:
-    heads = sorted({verb.name.split()[0] for verb in TABLE})
-    return ", ".join(difflib.get_close_matches(word, [*heads, *VERBS], n=3)) or ", ".join(heads[:5]) + ", ..."
+    heads = {verb.name.split()[0] for verb in TABLE}
+    near = difflib.get_close_matches(word, sorted(heads | set(VERBS)), n=3)
+    return ", ".join(near) or ", ".join(sorted(heads)[:5]) + ", ..."
 
 
 class _Group(click.Group):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from volrep.cli.grammar import Parsed, build
+from volrep.cli.grammar import Parsed, build, closest
 from volrep.model.errors import VolrepError
 
 
@@ -90,3 +90,10 @@ def test_what_cannot_be_understood_is_refused_with_the_next_move(line: str, numb
         parse(line)
     assert (caught.value.message.number, int(caught.value.exit)) == (number, 2)
     assert said in f"{caught.value.text} {caught.value.hint}"
+
+
+def test_a_verb_misspelt_is_told_the_nearest_ones_each_once() -> None:
+    assert closest("creatpri").split(", ")[0] == "createpri"
+    for word in ("crea", "start", "volume creat"):
+        near = closest(word).split(", ")
+        assert len(near) == len(set(near)), near
