@@ -457,3 +457,21 @@ def test_devices_that_are_gone_are_forgotten_at_the_next_start(engine: Engine) -
     assert engine.client.call("attach.list").attached == []
     assert "attach_lost" in engine.event_types()
     engine.client.call("attach.add", AttachAdd(dg="dg", volume="dv"))
+
+
+@needs_root
+def test_a_device_whose_helper_died_with_writes_under_way_is_made_again(engine: Engine) -> None:
+    """As when everything on a host is killed: what the device held is lost, and must hold up nobody."""
+    engine.make_rvg()
+    engine.client.call("export.add", ExportAdd(dg="dg", volume="dv"))
+    device = engine.client.call("attach.add", AttachAdd(dg="dg", volume="dv")).device
+    (helper,) = (int(p.read_text()) for p in (engine.state / "run" / "attach").rglob("pid"))
+    fd = os.open(device, os.O_RDWR)
+    os.pwrite(fd, b"w" * MIB, 0)
+    os.kill(helper, signal.SIGKILL)
+    wait_for(lambda: not Path(f"/proc/{helper}/exe").exists(), DEADLINE_S, "the helper to be gone")
+    os.close(fd)
+    engine.restart_after_kill()
+    again = engine.client.call("attach.add", AttachAdd(dg="dg", volume="dv"))
+    subprocess.run(["dd", "if=/dev/zero", f"of={again.device}", "bs=1M", "count=1", "conv=fsync"], check=True,
+                   capture_output=True)

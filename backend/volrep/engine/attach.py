@@ -93,7 +93,7 @@ def detach(folder: Path, device: str, mount: str) -> None:
         if others := mount_points(found):
             raise DeviceBusy(found, f"mounted on {', '.join(others)}")
         if found.startswith("/dev/loop"):
-            detach_loop(found)
+            detach_loop(found, flush=helper_pid(folder) is not None)
         else:
             run("nbd-client", "-d", found)
     end_helper(folder)

@@ -64,8 +64,11 @@ def attach_loop(image: Path) -> str:
     return run("losetup", "-f", "--show", str(image))
 
 
-def detach_loop(device: str) -> None:
-    """Write out what it holds and take it away. Raises DeviceBusy while something has it open."""
+def detach_loop(device: str, *, flush: bool = True) -> None:
+    """Write out what it holds and take it away. Raises DeviceBusy while something has it open.
+
+    Without `flush` for a device whose backing is gone: nobody can take what it holds, and trying fails with EIO.
+    """
     try:
         fd = os.open(device, os.O_RDWR | os.O_CLOEXEC | os.O_EXCL)
     except OSError as error:
@@ -75,7 +78,8 @@ def detach_loop(device: str) -> None:
             return
         raise DeviceBusy(device, error.strerror or str(error)) from error
     try:
-        os.fsync(fd)
+        if flush:
+            os.fsync(fd)
         fcntl.ioctl(fd, _LOOP_CLR_FD)
     except OSError as error:
         if error.errno != errno.ENXIO:  # it is gone, which is what was wanted
