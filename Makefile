@@ -15,8 +15,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+MINUTES ?= 10
+TORTURE_ARGS ?=
 
-.PHONY: help run test bench lint types imports docs check clean system-run system-test system-bench
+.PHONY: help run test bench torture lint types imports docs check clean system-run system-test system-bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 10
@@ -29,6 +31,9 @@ test: system-test $(STAMP)  ## all tests (PYTEST_ARGS="tests/unit -k ..." for so
 
 bench: system-bench $(STAMP)  ## measurements against peers, in one run on the same disk
 	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m bench $(BENCH_ARGS)
+
+torture: system-test $(STAMP)  ## kills and failing disks on real parts, MINUTES=10, until a promise is broken (root)
+	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture --minutes $(MINUTES) $(TORTURE_ARGS)
 
 lint: $(STAMP) imports  ## ruff and the import contracts
 	@$(BIN)/ruff check .

@@ -40,11 +40,15 @@ test  required fio_nbd           fio                fio-engine-nbd        "load 
 test  required mkfs.ext4         e2fsprogs          e2fsprogs             "file systems on replicated volumes"
 test  required mkfs.xfs          xfsprogs           xfsprogs              "file systems on replicated volumes"
 test  required tmux              tmux               tmux                  "the console in a real terminal"
-test  required strace            strace             strace                "which system calls a write costs"
-bench required nbdkit            nbdkit             nbdkit                "measured against"
+test  required strace            strace             strace                "system calls: counted, slowed down, made to fail"
+test  required losetup           util-linux         util-linux            "file systems and block devices of test hosts"
+test  required setpriv           util-linux         util-linux            "a database server is not run as root"
+test  required postgres_server   postgresql         postgresql-server     "a database on replicated volumes"
+test  required pg_amcheck        postgresql         postgresql-contrib    "whether a recovered database is sound"
+test  required nbdkit            nbdkit             nbdkit                "disks that fail under a test"
+test  required qemu-storage-daemon qemu-system-common qemu-img            "disks whose every write is on record"
 bench required nbdkit_file       nbdkit             nbdkit-basic-plugins  "measured against"
 bench required qemu-nbd          qemu-utils         qemu-img              "measured against"
-bench required qemu-storage-daemon qemu-system-common qemu-img            "measured against"
 '
 
 # sbin directories are not on everybody's PATH, but that is where sshd, mkfs and nft live.
@@ -69,6 +73,9 @@ there() {
         fusermount) command -v fusermount3 > /dev/null 2>&1 || command -v fusermount > /dev/null 2>&1 ;;
         fio_nbd) command -v fio > /dev/null 2>&1 && fio --enghelp 2> /dev/null | grep -qw nbd ;;
         nbdkit_file) command -v nbdkit > /dev/null 2>&1 && nbdkit file --version > /dev/null 2>&1 ;;
+        # Debian keeps the programs of PostgreSQL out of PATH
+        postgres_server) command -v postgres > /dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null ;;
+        pg_amcheck) command -v pg_amcheck > /dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/pg_amcheck' > /dev/null ;;
         qemu-storage-daemon)  # newer Debian and Ubuntu ship it apart from qemu-system-common
             command -v qemu-storage-daemon > /dev/null 2>&1 ;;
         *) command -v "$1" > /dev/null 2>&1 ;;

@@ -37,6 +37,12 @@ class NbdClient:
         self._sock.sendall(_REQUEST.pack(wire.REQUEST_MAGIC, 0, wire.CMD_WRITE, cookie.to_bytes(8, "big"), offset,
                                          len(data)) + data)
 
+    def issue_zeroes(self, cookie: int, offset: int, length: int, command: int = wire.CMD_WRITE_ZEROES) -> None:
+        self._sock.sendall(_REQUEST.pack(wire.REQUEST_MAGIC, 0, command, cookie.to_bytes(8, "big"), offset, length))
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
     def complete(self) -> int:
         """Wait for one reply; its cookie. Raises OSError when the server is gone or the request failed."""
         magic, error, cookie = struct.unpack(">II8s", self._receive(16))

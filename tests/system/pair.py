@@ -75,6 +75,7 @@ class Host:
         self.exports: list[dict[str, str]] = []
         self.events: list[dict[str, Any]] = []
         self._next_id = 0
+        self._buffer = b""
         self._lock = threading.Lock()
         make = file_of or self._file
         self.volumes = [self._volume(make, i, f"dv{i:02}", size) for i, size in enumerate(volumes)]
@@ -84,6 +85,7 @@ class Host:
         self.reachable = True
         threading.Thread(target=self._accept, daemon=True).start()
         self.control: socket.socket | None = None
+        self.program: list[str] = [sys.executable, "-m", "volrep.rvg.main"]
 
     def _file(self, name: str, size: int) -> Path:
         path = self.dir / name
@@ -106,10 +108,12 @@ class Host:
 
     def start(self) -> None:
         log = (self.dir / "worker.log").open("ab")
-        self.process = subprocess.Popen([sys.executable, "-m", "volrep.rvg.main", "--socket", str(self.socket_path)],
-                                        stdout=log, stderr=log, start_new_session=True)
+        self.process = subprocess.Popen([*self.program, "--socket", str(self.socket_path)], stdout=log, stderr=log,
+                                        start_new_session=True)
         log.close()
-        self.control = wait_for(self._connect, f"{self.name}'s worker")
+        control = wait_for(self._connect, f"{self.name}'s worker")
+        with self._lock:  # a connection that is being handed over may still talk to the last worker
+            self.control, self._buffer = control, b""
         self.configure()
 
     def _connect(self) -> socket.socket | None:
@@ -122,7 +126,6 @@ class Host:
             sock.close()
             return None
         sock.settimeout(60)
-        self._buffer = b""
         return sock
 
     def config(self) -> dict[str, Any]:

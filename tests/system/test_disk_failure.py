@@ -6,14 +6,13 @@ import errno
 import os
 import shutil
 import struct
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.system.injection import failing
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, Rds, wait_for
 from volrep.model.status import KState, LinkState, RvgState
@@ -40,28 +39,6 @@ def make_rds(tmp_path: Path) -> Iterator[Callable[..., Rds]]:
         rds.close()
 
 
-def is_traced(pid: int) -> bool:
-    tracers = [line for task in Path(f"/proc/{pid}/task").iterdir()
-               for line in (task / "status").read_text().splitlines() if line.startswith("TracerPid:")]
-    return not any(line.split()[1] == "0" for line in tracers)
-
-
-@contextmanager
-def failing(host: Host, path: str, calls: str, error: str) -> Iterator[None]:
-    """These system calls of the worker on this file fail from now on."""
-    assert host.process is not None
-    pid = host.process.pid
-    tracer = subprocess.Popen(["strace", "-f", "-qq", "-p", str(pid), "-P", path, "-e", f"trace={calls}",
-                               "-e", f"inject={calls}:error={error}"], stdout=subprocess.DEVNULL,
-                              stderr=subprocess.DEVNULL)
-    try:
-        wait_for(lambda: is_traced(pid), "strace is attached")
-        yield
-    finally:
-        tracer.terminate()
-        tracer.wait()
-
-
 def data_of(number: int) -> bytes:
     return struct.pack("<Q", number) * (BLOCK // 8)
 
@@ -82,7 +59,7 @@ def test_a_secondary_whose_disk_fails_says_so_and_nobody_else_notices(
     client = NbdClient(rds.primary.uri())
     path = next(v["path"] for v in (tokyo.srl, *tokyo.volumes) if v["name"] == what)
     slowest_s = 0.0
-    with failing(tokyo, path, calls, error):
+    with failing(tokyo, path, calls, f"error={error}"):
         for number in range(50):
             before_s = time.monotonic()
             client.write(number % 16 * BLOCK, data_of(number + 1))
@@ -128,7 +105,7 @@ def test_a_primary_whose_log_fails_completes_nothing_and_recovers_what_it_comple
     for number in range(1, 101):
         client.write(number % 16 * BLOCK, data_of(number))
         completed[number % 16] = number
-    with failing(london, london.srl["path"], "pwritev2", "EIO"):
+    with failing(london, london.srl["path"], "pwritev2", "error=EIO"):
         refused, error = write_until_error(other, completed)
     assert (refused, error.errno) == (1, errno.EIO)
     with pytest.raises(OSError, match="NBD error") as again:  # for good, also when the disk works again
@@ -160,7 +137,7 @@ def test_a_primary_whose_checkpoint_fails_is_in_fail_and_lives(make_rds: Callabl
     client = NbdClient(london.uri())
     client.write(0, data_of(1))
     path = next(v["path"] for v in (london.srl, *london.volumes) if v["name"] == what)
-    with failing(london, path, calls, "EIO"):
+    with failing(london, path, calls, "error=EIO"):
         wait_for(lambda: london.status().state == RvgState.FAIL, "FAIL", CHECKPOINT_WAIT_S)
     with pytest.raises(OSError, match="NBD error"):
         client.write(0, data_of(2))

@@ -1,0 +1,26 @@
+"""A short slice of every kind of torture; `make torture MINUTES=...` runs them without end."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.torture.kinds import KINDS
+from tests.torture.run import Run, summary
+
+ROUNDS = {"kill": 6, "database": 3, "fio": 1}  # the others: 2
+DEADLINE_S = 240
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices, mounts and strace need root")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_promise_is_broken(kind: str, tmp_path: Path) -> None:
+    run = Run("ci", Path("/var/tmp"), tmp_path, print)
+    run.play([kind], time.monotonic() + DEADLINE_S, rounds=ROUNDS.get(kind, 2))
+    assert run.broken is None, f"{run.broken}\n{summary(run.tallies)}"
+    assert run.tallies[kind].rounds == ROUNDS.get(kind, 2)
+    assert run.tallies[kind].kills > 0
