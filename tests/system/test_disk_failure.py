@@ -69,11 +69,14 @@ def test_a_secondary_whose_disk_fails_says_so_and_nobody_else_notices(
     status = tokyo.status()
     assert status.kstate == KState.DISABLED
     assert path in status.reason or what in status.reason
-    assert status.links[0].state == LinkState.FAIL
+    assert status.links[0].state == (LinkState.PAUSE if what == "srl" else LinkState.FAIL)
     assert "rvg_fail" in event_types(tokyo)
     wait_for(lambda: not rds.primary.status().links[0].connected, "the Primary has noticed")
     assert "rlk_disconnect" in event_types(rds.primary)
-    assert rds.primary.status().links[0].state == LinkState.ACTIVE
+    state, flag = (LinkState.PAUSE, "secondary_log_err") if what == "srl" else (LinkState.FAIL, "fail")
+    wait_for(lambda: rds.primary.status().links[0].state == state, "the Primary knows why")
+    assert flag in rds.primary.status().links[0].flags
+    assert status.reason.split()[0] in rds.primary.status().links[0].reason
     assert slowest_s < 2.0, f"the application waited {slowest_s:.1f} s"
     wait_for(lambda: rds.primary.status().links[1].behind_bytes == 0, "paris")
     wait_for(lambda: paris.data(0) == rds.primary.data(0), "paris has it all")

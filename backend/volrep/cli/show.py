@@ -33,12 +33,16 @@ def _member(member: Document, long: bool) -> str:
         ("HostName", member["host"]), ("RvgName", member["rvg"]), ("DgName", member["dg"]),
         ("State", f"{member['kstate']}/{member['state']}"), ("datavol_cnt", len(member["volumes"])),
         ("srl", member["srl"]["name"])]
+    if long and member["flags"]:
+        rows.append(("Flags", " ".join(member["flags"])))
     if member["problem"]:
         rows.append(("Problem", member["problem"]))
     if long:
         rows[-1:] = [("srl", f"{member['srl']['name']} ({format_size(member['srl']['size_bytes'])})")]
         rows += [("datavol", f"{v['name']} ({format_size(v['size_bytes'])})") for v in member["volumes"]]
-    lines = [pairs(rows, "    "), "    RLinks:"] if member["links"] else [pairs(rows, "    ")]
+    lines = [pairs(rows, "    "), *damage(member["damage"], "    ", long=long)]
+    if member["links"]:
+        lines.append("    RLinks:")
     for link in member["links"]:
         detached = "off" if link["state"] not in ("STALE", "N/A") else "on"
         lines.append(f"        name={link['name']}, detached={detached}, "
@@ -51,6 +55,28 @@ def _member(member: Document, long: bool) -> str:
     return "\n".join(lines)
 
 
+def damage(found: Document | None, indent: str, *, long: bool) -> list[str]:
+    """What an operator of an RVG in FAIL reads: what is damaged, safe, lost, and what to do next."""
+    if found is None:
+        return []
+    lines = [f"Damaged:  {found['part'] or found['kind']}{' (' + found['path'] + ')' if found['path'] else ''}",
+             f"Found:    {found['found']}", f"Safe:     {found['safe']}", f"At stake: {found['lost']}"]
+    if long:
+        lines += [_lost(record) for record in found["records"]]
+        if found["records_more"]:
+            lines.append(f"  and {found['records_more']} more")
+    lines += [f"{'Next:    ' if number == 0 else '         '} {move}" for number, move in enumerate(found["next"])]
+    return [f"{indent}{line}" for line in lines]
+
+
+def _lost(record: Document) -> str:
+    where = f"LSN {record['from_lsn']} to {record['to_lsn']}"
+    if not record["volume"]:
+        return f"  {where}: unknown writes"
+    return (f"  {where}: {record['length']} bytes at offset {record['offset']} of {record['volume']}, "
+            f"written {record['time'][:19]}")
+
+
 def _errors(errors: list[Document]) -> str:
     return "\n".join(["Config Errors:", *(f"    {e['host'] or '-'}: {e['message']}" for e in errors)])
 
@@ -58,10 +84,10 @@ def _errors(errors: list[Document]) -> str:
 def printvol(document: Document) -> str:
     parts = []
     for rds in document["rds"]:
-        rows = [(h["host"], h["role"], v["name"], v["use"], format_size(v["size_bytes"]), v["open_connections"],
-                 v["path"]) for h in rds["hosts"] for v in h["volumes"]]
+        rows = [(h["host"], h["role"], v["name"], v["use"], v["state"], format_size(v["size_bytes"]),
+                 v["open_connections"], v["path"]) for h in rds["hosts"] for v in h["volumes"]]
         parts.append(f"Replicated Data Set: {rds['rvg']} (disk group {rds['dg']})\n" + table(
-            ("HOST", "ROLE", "VOLUME", "USE", "SIZE", "OPEN", "PATH"), rows))
+            ("HOST", "ROLE", "VOLUME", "USE", "STATE", "SIZE", "OPEN", "PATH"), rows))
     return "\n\n".join(parts) or "no RDS on any host"
 
 
@@ -80,9 +106,9 @@ def repstatus(document: Document, *, long: bool) -> str:
             waits = ", ".join(f"{name} {count}" for name, count in primary["waits"].items()) or "none"
             rows += [("Written", f"{primary['writes']} writes, {format_size(primary['written_bytes'])}"),
                      ("Limits waited for", waits)]
-        lines += ["Primary:", pairs(rows)]
+        lines += ["Primary:", pairs(rows), *damage(primary["damage"], "", long=long)]
     for secondary in document["secondaries"]:
-        lines += ["", "Secondary:", pairs(_secondary(secondary, long))]
+        lines += ["", "Secondary:", pairs(_secondary(secondary, long)), *damage(secondary["damage"], "", long=long)]
     if document["config_errors"]:
         lines += ["", _errors(document["config_errors"])]
     if long and document["events"]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from volrep.link.frames import BadFrame
 from volrep.link.history import History, common_end
+from volrep.model.damage import LinkFault
 from volrep.model.units import FIRST_LSN
 
 LINK_PROTOCOL = 1
@@ -76,6 +77,13 @@ class Welcome(_Said):
         if self.tail_bytes > self.end_lsn:
             raise ValueError("tail_bytes reach back before the log began")
         return self
+
+
+class Refuse(_Said):
+    """Why an end ends the connection. `fault`: what a Secondary that can be reached suffers from."""
+
+    reason: str
+    fault: LinkFault | None = None
 
 
 class StartMode(StrEnum):

@@ -20,7 +20,7 @@ from volrep.link.frames import (
     u64_body,
 )
 from volrep.link.logbuffer import LogBuffer
-from volrep.link.negotiate import Hello, Start, Welcome, parse_said
+from volrep.link.negotiate import Hello, Refuse, Start, Welcome, parse_said
 from volrep.link.session import Session
 from volrep.log.record import Record
 from volrep.ports.reactor import Loop, Timer
@@ -40,7 +40,7 @@ _HELLO, _START, _REFUSE, _STATE = (int(FrameType.HELLO), int(FrameType.START), i
 class ReceiverOwner(Protocol):
     """Who decides and who writes: the Secondary RVG."""
 
-    def hello(self, hello: Hello) -> Welcome | str:
+    def hello(self, hello: Hello) -> Welcome | Refuse:
         """The answer, or why this Primary is refused."""
         ...
 
@@ -115,9 +115,9 @@ class Receiver(Session):
 
     def _answer(self, hello: Hello) -> None:
         answer = self._owner.hello(hello)
-        if isinstance(answer, str):
-            self.push(json_frame(FrameType.REFUSE, {"reason": answer}))
-            self.close(answer)
+        if isinstance(answer, Refuse):
+            self.push(json_frame(FrameType.REFUSE, answer.model_dump(mode="json")))
+            self.close(answer.reason)
             return
         self._greeted = True
         self.push(json_frame(FrameType.WELCOME, answer.model_dump()))

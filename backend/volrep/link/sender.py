@@ -25,7 +25,7 @@ from volrep.link.frames import (
     json_frame,
     u64_body,
 )
-from volrep.link.negotiate import Detach, Hello, Start, Welcome, parse_said
+from volrep.link.negotiate import Detach, Hello, Refuse, Start, Welcome, parse_said
 from volrep.link.session import Session
 from volrep.ports.reactor import Loop, Timer
 from volrep.ports.streams import Buffer, Stream, StreamClosed
@@ -79,6 +79,10 @@ class SenderOwner(Protocol):
 
     def consistent(self, lsn: int) -> None:
         """The Secondary became consistent."""
+        ...
+
+    def refused(self, refuse: Refuse) -> None:
+        """The Secondary takes nothing; `lost` follows."""
         ...
 
     def lost(self, reason: str, *, detach: bool) -> None:
@@ -195,7 +199,9 @@ class Sender(Session):
         elif kind == _WELCOME and not self.streaming:
             self._welcomed(parse_said(Welcome, json_body(body)))
         elif kind == _REFUSE:
-            self.close(f"refused by the Secondary: {json_body(body).get('reason', '')}")
+            refuse = parse_said(Refuse, json_body(body))
+            self._owner.refused(refuse)
+            self.close(f"refused by the Secondary: {refuse.reason}")
         else:
             self.close(f"unexpected {FrameType(kind).name} from the Secondary")
 

@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from volrep.log.record import RECORD_MAX_BYTES, VERSION, BadRecord, Cursor, Record, cut
+from volrep.log.record import (
+    HEADER_BYTES,
+    RECORD_MAX_BYTES,
+    VERSION,
+    BadRecord,
+    Cursor,
+    Record,
+    RecordHeader,
+    cut,
+    read_header,
+    record_bytes,
+)
 from volrep.log.ring import BATCH_MAX_BYTES
 from volrep.log.srl import Srl
-from volrep.log.verdict import OVERLAP_BYTES, Proof, claims_behind, is_overwritten, is_torn
+from volrep.log.verdict import OVERLAP_BYTES, Gap, Proof, claims_behind, is_overwritten, is_torn, next_record
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
 from volrep.model.units import MIB
@@ -21,6 +32,9 @@ CHUNK_BYTES = 8 * MIB  # read at once: memory is this plus one record
 # A batch claims what was durable before it, so the claim that proves a record lies in a batch after
 # its own. Two batches in flight and as much again, in case their beginnings are damaged too.
 LOOKAHEAD_BYTES = 8 * BATCH_MAX_BYTES
+# How far behind what is proved durable the next good record is looked for: a checkpoint comes at the latest every
+# 256 MiB, and the log is scanned from one.
+SEARCH_BYTES = 512 * MIB
 
 OnBatch = Callable[[memoryview, list[Record]], None]
 """Gets good records in order; their payload positions are indexes into the view, valid during the call."""
@@ -47,20 +61,34 @@ def scan(srl: Srl, from_lsn: int, on_batch: OnBatch) -> ScanEnd:
     Raises VR-1502 when a record that was durable is damaged, VR-1504 for a newer format, VR-1507 and
     VR-1510 when the disk fails. Good records before the damage have then been handed out.
     """
+    return _scan(srl, from_lsn, on_batch, None)
+
+
+def scan_past_damage(srl: Srl, from_lsn: int, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
+    """As `scan`, but records that were durable and are damaged are passed over: their places are the answer's gaps.
+
+    Only an operator may decide to go on so. Raises as `scan` does, except VR-1502.
+    """
+    gaps: list[Gap] = []
+    return _scan(srl, from_lsn, on_batch, gaps), gaps
+
+
+def _scan(srl: Srl, from_lsn: int, on_batch: OnBatch, gaps: list[Gap] | None) -> ScanEnd:
     srl.sync()
     header = srl.header
     generation = header.generation_at(from_lsn)
     incarnation = header.applied_incarnation if from_lsn >= header.applied_lsn else 0
-    return _Scan(srl, Cursor(from_lsn, generation, incarnation), on_batch).run()
+    return _Scan(srl, Cursor(from_lsn, generation, incarnation), on_batch, gaps).run()
 
 
 class _Scan:
-    """One pass over the log."""
+    """One pass over the log. With `gaps`, damage is entered there and passed over."""
 
-    def __init__(self, srl: Srl, cursor: Cursor, on_batch: OnBatch) -> None:
+    def __init__(self, srl: Srl, cursor: Cursor, on_batch: OnBatch, gaps: list[Gap] | None) -> None:
         self._srl = srl
         self._cursor = cursor
         self._on_batch = on_batch
+        self._gaps = gaps
         self._proof = Proof.of(srl.header)
         self._limit_lsn = cursor.lsn + srl.ring.capacity_bytes  # one lap; behind it comes what was read first
         self._buffer = bytearray(min(CHUNK_BYTES + RECORD_MAX_BYTES, srl.ring.capacity_bytes))
@@ -74,7 +102,9 @@ class _Scan:
             read_lsn = self._cursor.lsn + held
             step = min(len(view) - held, CHUNK_BYTES, self._limit_lsn - read_lsn)
             if step == 0:
-                return self._end(BadRecord(self._cursor.lsn, "the ring is full", 0))
+                end = self._end(BadRecord(self._cursor.lsn, "the ring is full", 0))
+                assert end is not None, "nothing lies behind a whole lap"
+                return end
             self._srl.read_into(view[held:held + step], read_lsn)
             records: list[Record] = []
             bad = None
@@ -85,7 +115,11 @@ class _Scan:
                 bad = found
             self._hand_out(view, records)
             if bad is not None:
-                return self._end(bad)
+                end = self._end(bad)
+                if end is not None:
+                    return end
+                held = 0
+                continue
             held = held + step - position
             view[:held] = view[position:position + held]
 
@@ -95,17 +129,42 @@ class _Scan:
             self._timestamp_ns = records[-1][7]
             self._on_batch(view, records)
 
-    def _end(self, bad: BadRecord) -> ScanEnd:
+    def _end(self, bad: BadRecord) -> ScanEnd | None:
+        """The end of the log; None when the bad record was passed over and the cursor stands behind it."""
+        damaged = read_header(self._buffer, bad.position)
         self._look_ahead(bad.lsn)
-        if not self._records:
+        if not self._records and not self._gaps:
             self._check_newest(bad.lsn)
         if bad.version > VERSION:
             raise VolrepError(messages.SRL_FORMAT_NEWER, path=self._srl.file.path, found=bad.version, known=VERSION)
         if not is_torn(bad, self._proof):
+            if self._gaps is not None:
+                return self._pass_over(bad, damaged, self._gaps)
             raise VolrepError(messages.SRL_DATA_DAMAGED, path=self._srl.file.path, lsn=bad.lsn, reason=bad.reason,
                               durable_lsn=self._proof.durable_lsn)
-        return ScanEnd(bad.lsn, self._cursor.generation, self._cursor.incarnation, self._timestamp_ns,
-                       self._records, bad.reason)
+        return self._scan_end(bad.lsn, bad.reason)
+
+    def _scan_end(self, lsn: int, reason: str) -> ScanEnd:
+        return ScanEnd(lsn, self._cursor.generation, self._cursor.incarnation, self._timestamp_ns, self._records,
+                       reason)
+
+    def _pass_over(self, bad: BadRecord, damaged: RecordHeader | None, gaps: list[Gap]) -> ScanEnd | None:
+        """Go on at the next good header behind; none: the log ends where it was last proved durable."""
+        behind_lsn = bad.lsn + HEADER_BYTES
+        if damaged is not None and damaged.lsn == bad.lsn:
+            behind_lsn = bad.lsn + record_bytes(damaged.length if damaged.payload_crc else 0)
+        else:
+            damaged = None
+        stop_lsn = min(max(bad.lsn, self._proof.durable_lsn) + SEARCH_BYTES, self._limit_lsn)
+        for piece, lsn in self._pieces(behind_lsn, stop_lsn):
+            found = next_record(piece, lsn, self._cursor, self._proof, self._srl.header.incarnation)
+            if found is not None:
+                gaps.append(Gap(bad.lsn, found.lsn, damaged))
+                self._cursor = Cursor(found.lsn, found.generation, found.incarnation)
+                return None
+        end_lsn = max(bad.lsn, self._proof.durable_lsn)
+        gaps.append(Gap(bad.lsn, end_lsn, damaged))
+        return self._scan_end(end_lsn, f"damaged from LSN {bad.lsn} on")
 
     def _look_ahead(self, end_lsn: int) -> None:
         """Raise the proof by what records behind the bad one claim."""

@@ -48,24 +48,25 @@ class Srl:
         self._run_start_lsn = _NEVER
 
     @classmethod
-    def create(cls, file: BlockFile, header: SrlHeader, on_progress: Progress | None = None) -> Srl:
-        """Prepare the whole file and open it at FIRST_LSN.
+    def create(cls, file: BlockFile, header: SrlHeader, on_progress: Progress | None = None, *,
+               first_lsn: int = FIRST_LSN) -> Srl:
+        """Prepare the whole file and open it at `first_lsn`.
 
         Zeroes are really written: a later durable write then changes data only, and no extent of the
         file system has to be allocated or converted with it. Raises VR-1500, VR-1506.
         """
         check_size(file.size_bytes, name=file.path, dg=header.dg)
         header.capacity_bytes = Ring(file.size_bytes).capacity_bytes
-        header.tail_lsn = header.applied_lsn = header.durable_lsn = FIRST_LSN
+        header.tail_lsn = header.applied_lsn = header.durable_lsn = first_lsn
         if not header.history:
-            header.history = [(header.generation, FIRST_LSN)]
+            header.history = [(header.generation, first_lsn)]
         try:
             _fill(file, HEADER_AREA_BYTES + header.capacity_bytes, on_progress)
         except OSError as error:
             raise VolrepError(messages.SRL_CREATE_FAILED, path=file.path, reason=_reason(error)) from error
         srl = cls(file, header, counter=0)
-        srl.resume_at(FIRST_LSN)
-        srl._run_start_lsn = FIRST_LSN
+        srl.resume_at(first_lsn)
+        srl._run_start_lsn = first_lsn
         srl.write_header()
         srl.write_header()
         return srl
@@ -98,17 +99,21 @@ class Srl:
         """
         assert lsn % 8 == 0, f"no record can start at LSN {lsn}"
         header = self.header
+        self.cut_at(lsn)
+        header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
+        self._written_tail_lsn = self.end_lsn = lsn
+
+    def cut_at(self, lsn: int) -> None:
+        """The log ends at `lsn`, whatever the ring holds there. Raises VR-1510."""
         # First give up what is proved durable: a crash between the next two writes must leave a log that
         # ends early, not one that looks damaged.
-        header.durable_lsn = header.applied_lsn
+        self.header.durable_lsn = self.header.applied_lsn
         self.write_header()
         try:
             for offset, length in self.ring.spans(lsn, HEADER_BYTES):
                 self.file.write((_PAGE_ZEROES[:length],), offset, durable=True)
         except OSError as error:
             raise self._failure(error) from error
-        header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
-        self._written_tail_lsn = self.end_lsn = lsn
 
     @property
     def free_bytes(self) -> int:

@@ -37,6 +37,15 @@ class Proof:
         return self.own_generation != 0 and generation == self.own_generation
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A damaged part of the log. `header`: of the record at `from_lsn`, when only its payload is damaged."""
+
+    from_lsn: int
+    to_lsn: int
+    header: RecordHeader | None
+
+
 def is_torn(bad: BadRecord, proof: Proof) -> bool:
     """True: the log ends here. False: the record was durable, or is intact but not ours to judge."""
     return not bad.foreign and bad.lsn >= proof.durable_lsn
@@ -62,6 +71,24 @@ def is_overwritten(view: bytes | bytearray, lsn: int, bad_lsn: int, capacity_byt
     return any(header.lsn in (place_lsn, place_lsn + capacity_bytes)
                and header.lsn + record_bytes(header.length if header.payload_crc else 0) > bad_lsn + capacity_bytes
                for header, place_lsn in _headers(view, lsn, cursor, proof))
+
+
+def next_record(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proof,
+                incarnation: int) -> RecordHeader | None:
+    """The first header in `view` with which the log goes on behind damage.
+
+    Beyond what is proved durable only those of the last run count (`incarnation`, the header's): others may be what
+    an earlier run left behind its torn end.
+    """
+    position = view.find(MAGIC)
+    while position >= 0:
+        found = read_header(view, position) if (lsn + position) % 8 == 0 else None
+        if (found is not None and found.lsn == lsn + position and found.generation >= cursor.generation
+                and found.incarnation >= cursor.incarnation
+                and (found.lsn < proof.durable_lsn or found.incarnation >= incarnation)):
+            return found
+        position = view.find(MAGIC, position + 1)
+    return None
 
 
 def _headers(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proof) -> Iterator[tuple[RecordHeader, int]]:

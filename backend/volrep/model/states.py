@@ -20,6 +20,9 @@ class LinkEvent(StrEnum):
     RESUME = "resume"
     OVERFLOW = "overflow"
     DETACH = "detach"
+    FAIL = "fail"
+    SECONDARY_PAUSE = "secondary_pause"
+    RECOVER = "recover"
 
 
 class RvgEvent(StrEnum):
@@ -40,14 +43,20 @@ class Row:
 
 LINK_ROWS = (
     Row((LinkState.STALE,), LinkEvent.START, LinkState.ACTIVE, "replication starts"),
-    Row((LinkState.ACTIVE, LinkState.PAUSE), LinkEvent.STOP, LinkState.STALE,
+    Row((LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL), LinkEvent.STOP, LinkState.STALE,
         "stopped: the log keeps nothing for this Secondary any more"),
     Row((LinkState.ACTIVE,), LinkEvent.PAUSE, LinkState.PAUSE, "paused: the log keeps what the Secondary misses"),
     Row((LinkState.PAUSE,), LinkEvent.RESUME, LinkState.ACTIVE, "goes on where it paused"),
-    Row((LinkState.ACTIVE, LinkState.PAUSE), LinkEvent.OVERFLOW, LinkState.STALE,
+    Row((LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL), LinkEvent.OVERFLOW, LinkState.STALE,
         "the SRL filled while this Secondary was away or slow"),
-    Row((LinkState.ACTIVE, LinkState.PAUSE), LinkEvent.DETACH, LinkState.STALE,
+    Row((LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL), LinkEvent.DETACH, LinkState.STALE,
         "the two logs no longer continue each other"),
+    Row((LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL), LinkEvent.FAIL, LinkState.FAIL,
+        "a data volume of the Secondary failed (flag fail); the log keeps what it misses"),
+    Row((LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL), LinkEvent.SECONDARY_PAUSE, LinkState.PAUSE,
+        "the Secondary's SRL failed (flag secondary_log_err) or its volumes do not match (secondary_config_err)"),
+    Row((LinkState.PAUSE, LinkState.FAIL), LinkEvent.RECOVER, LinkState.ACTIVE,
+        "the Secondary is well again: replication goes on by itself"),
 )
 
 RVG_ROWS = (

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volrep.model.config import Role, Shape
+from volrep.model.damage import Damage, LostRecord
 
 
 class RvgState(StrEnum):
@@ -72,7 +73,10 @@ class LinkStatus(Shape):
 
 
 class SrlStatus(Shape):
+    """`state` is ENABLED, or FAIL when it is what put the RVG into FAIL."""
+
     name: str
+    state: str = "ENABLED"
     size_bytes: int
     capacity_bytes: int
     tail_lsn: int
@@ -83,11 +87,23 @@ class SrlStatus(Shape):
 
 
 class VolumeStatus(Shape):
+    """`state` is ENABLED; FAIL when it put the RVG into FAIL; DISABLED when another part did."""
+
     index: int
     name: str
+    state: str = "ENABLED"
     size_bytes: int
     exported: list[str] = Field(default_factory=list)  # URIs
     open_connections: int = 0
+
+
+class Recovered(Shape):
+    """How the log was found at the start. `given_up`: damaged parts that the operator agreed to lose."""
+
+    clean: bool
+    records: int
+    end_lsn: int
+    given_up: list[LostRecord] = Field(default_factory=list)
 
 
 class RvgStatus(Shape):
@@ -100,6 +116,9 @@ class RvgStatus(Shape):
     state: RvgState
     kstate: KState
     reason: str = ""  # why FAIL or RECOVER
+    flags: list[str] = Field(default_factory=list)  # VVR's RVG flags
+    damage: Damage | None = None  # in FAIL: what is damaged, what is safe, what to do
+    recovered: Recovered | None = None  # what the last start found
     generation: int
     incarnation: int
     srl: SrlStatus

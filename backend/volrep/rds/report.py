@@ -13,7 +13,7 @@ from typing import Any
 
 from volrep.engine.api import RvgInfo
 from volrep.model.attributes import effective
-from volrep.model.status import LinkState, LinkStatus
+from volrep.model.status import LinkState, LinkStatus, RvgStatus
 from volrep.rds.world import Member, Rds, World
 
 Document = dict[str, Any]
@@ -49,6 +49,7 @@ def member_document(member: Member) -> Document:
         "state": status.state.value if status is not None else NOT_KNOWN,
         "kstate": status.kstate.value if status is not None else "RECOVER",
         "problem": info.problem or (status.reason if status is not None else ""),
+        "flags": status.flags if status is not None else [], "damage": damage_document(status),
         "volumes": [{"name": v.name, "size_bytes": v.size_bytes} for v in config.volumes],
         "srl": {"name": config.srl.name, "size_bytes": config.srl.size_bytes},
         "links": [{"name": link.name, "remote_host": link.remote_host, "remote_address": link.remote_address,
@@ -60,6 +61,16 @@ def member_document(member: Member) -> Document:
     }
 
 
+def damage_document(status: RvgStatus | None) -> Document | None:
+    """What is damaged, safe and lost, and the next moves, of an RVG in FAIL."""
+    if status is None or status.damage is None:
+        return None
+    found = status.damage.model_dump(mode="json")
+    for record in found["records"]:
+        record["time"] = iso(record.pop("time_ns")) if record["time_ns"] else ""
+    return found
+
+
 def printvol(sets: Iterable[Rds]) -> Document:
     return {"rds": [{"dg": rds.dg, "rvg": rds.name,
                      "hosts": [{"host": m.host.name, "role": m.info.config.role.value,
@@ -68,13 +79,15 @@ def printvol(sets: Iterable[Rds]) -> Document:
 
 def _volumes(info: RvgInfo) -> list[Document]:
     status = {v.name: v for v in info.status.volumes} if info.status is not None else {}
-    rows = [{"name": v.name, "index": v.index, "size_bytes": v.size_bytes, "path": v.path, "use": "data",
+    srl_state = info.status.srl.state if info.status is not None else NOT_KNOWN
+    rows = [{"name": v.name, "state": status[v.name].state if v.name in status else NOT_KNOWN,
+             "index": v.index, "size_bytes": v.size_bytes, "path": v.path, "use": "data",
              "exported": status[v.name].exported if v.name in status else [],
              "open_connections": status[v.name].open_connections if v.name in status else 0}
             for v in info.config.volumes]
     srl = info.config.srl
-    return [*rows, {"name": srl.name, "index": srl.index, "size_bytes": srl.size_bytes, "path": srl.path,
-                    "use": "srl", "exported": [], "open_connections": 0}]
+    return [*rows, {"name": srl.name, "state": srl_state, "index": srl.index, "size_bytes": srl.size_bytes,
+                    "path": srl.path, "use": "srl", "exported": [], "open_connections": 0}]
 
 
 def silent_hosts(world: World) -> list[Document]:
@@ -140,6 +153,7 @@ def _primary(member: Member) -> Document:
     return {"host": member.host.name, "rvg": config.name, "dg": config.dg,
             "state": status.state.value if status is not None else NOT_KNOWN,
             "kstate": status.kstate.value if status is not None else "RECOVER",
+            "flags": status.flags if status is not None else [], "damage": damage_document(status),
             "io": "enabled" if status is not None and status.kstate.value == "ENABLED" else "disabled",
             "volumes": len(config.volumes), "total_secondaries": len(config.links),
             "writes": status.writes if status is not None else 0,
@@ -173,9 +187,15 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
         "encryption": attributes["encryption"], "connected": link.connected if link is not None else False,
         "state": link.state.value if link is not None else NOT_KNOWN,
         "kstate": link.kstate.value if link is not None else NOT_KNOWN,
+        "rvg_state": _rvg_state(far), "damage": damage_document(far.info.status if far is not None else None),
         "flags": link.flags if link is not None else [], "reason": link.reason if link is not None else "",
         "sent_bytes": link.sent_bytes if link is not None else 0,
     }
+
+
+def _rvg_state(member: Member | None) -> str:
+    status = member.info.status if member is not None else None
+    return status.state.value if status is not None else NOT_KNOWN
 
 
 def configured_mode(attributes: dict[str, str]) -> str:
@@ -188,6 +208,8 @@ def data_status(link: LinkStatus | None, far: Member | None) -> str:
     if link is None:
         return NOT_KNOWN if far_status is None else "consistent" if far_status.consistent else "inconsistent"
     consistent = link.consistent if far_status is None else far_status.consistent and link.consistent
+    if far_status is not None and "datavol_err" in far_status.flags:
+        return "inconsistent"
     if link.sync is not None or not consistent:
         return "inconsistent"
     if link.state is LinkState.STALE:
@@ -203,6 +225,8 @@ def replication_status(link: LinkStatus | None) -> str:
         return f"resync in progress ({link.sync.method})" if link.connected else f"resync paused due to {reason}"
     if link.state is LinkState.ACTIVE:
         return "replicating (connected)" if link.connected else f"paused due to {reason}"
+    if link.state is LinkState.PAUSE and "secondary_paused" in link.flags:
+        return f"paused due to {reason}"
     if link.state is LinkState.PAUSE:
         return "resync paused by user" if link.sync is not None else "paused by user"
     if link.state is LinkState.STALE:

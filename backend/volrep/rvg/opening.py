@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from volrep.log.header import SrlHeader
 from volrep.log.record import Record
-from volrep.log.recovery import ScanEnd, scan
+from volrep.log.recovery import ScanEnd
 from volrep.log.srl import Srl
+from volrep.log.verdict import Gap
 from volrep.model.config import Role, RvgConfig, RvgVolume
+from volrep.model.damage import DamageKind
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
 from volrep.ports.files import BlockFile, Folder, OpenFile
+from volrep.rvg.repair import replay
 from volrep.volume.data import DataVolume, apply_records
 
 logger = logging.getLogger("volrep.rvg")
 
+DISTRUST_MAX_CHARS = 1000  # of a header slot's 64 KiB
+
 
 @dataclass(slots=True)
 class Opened:
-    """What recovery found. `changed`: volumes that somebody else touched while they were closed."""
+    """What recovery found. `given_up`: the damaged parts of the log that the operator has agreed to lose."""
 
     srl: Srl
     volumes: list[DataVolume | None]
     end: ScanEnd
-    changed: dict[str, str]
     was_clean: bool
+    given_up: list[Gap]
 
 
 def create_srl(config: RvgConfig, open_file: OpenFile) -> None:
@@ -92,7 +98,7 @@ def open_rvg(config: RvgConfig, open_file: OpenFile) -> Opened:
             opened += [None] * (volume.index - len(opened))
             file = _open(volume, open_file)
             opened.append(DataVolume(volume.name, volume.index, volume.volume_id, file))
-        return _recover(srl, opened, config.accept)
+        return _recover(srl, opened, config)
     except BaseException:
         for found in opened:
             if found is not None:
@@ -101,18 +107,17 @@ def open_rvg(config: RvgConfig, open_file: OpenFile) -> Opened:
         raise
 
 
-def _recover(srl: Srl, volumes: list[DataVolume | None], accept: str) -> Opened:
+def _recover(srl: Srl, volumes: list[DataVolume | None], config: RvgConfig) -> Opened:
     header = srl.header
     was_clean = header.clean
-    changed = _changed(header, volumes, accept)
+    replaced = _replaced(header, volumes)
+    changed = _changed(header, volumes, config.accept)
+    kept = [None if volume is not None and volume.name in replaced else volume for volume in volumes]
 
-    def replay(view: memoryview, records: list[Record]) -> None:
-        apply_records(volumes, view, records)
+    def on_batch(view: memoryview, records: list[Record]) -> None:
+        apply_records(kept, view, records)  # what another volume has taken the place of keeps what is on it
 
-    # All of it is read before any of it is applied: the volumes may hold what lies behind a damaged record, and
-    # replaying what lies before it would take them back.
-    scan(srl, header.applied_lsn, _look)
-    end = scan(srl, header.applied_lsn, replay)
+    end, given_up = replay(srl, on_batch, config.accept)
     for volume in volumes:
         if volume is not None:
             volume.file.sync()
@@ -121,13 +126,25 @@ def _recover(srl: Srl, volumes: list[DataVolume | None], accept: str) -> Opened:
     if header.role == Role.PRIMARY:
         header.incarnation = max(header.incarnation, end.incarnation) + 1
     header.clean = False
+    reasons = [f"volume {name} was replaced" for name in replaced]
+    reasons += [f"volume {name} was changed while no worker had it ({how})" for name, how in changed.items()]
+    header.distrust = "; ".join([*filter(None, [header.distrust]), *reasons])[:DISTRUST_MAX_CHARS]
+    header.volumes = [_said(v) for v in sorted(config.volumes, key=lambda v: v.index)]
     for said in header.volumes:
-        if said["index"] < len(volumes) and (volume := volumes[said["index"]]) is not None:
-            said["stamp"] = volume.stamp()
+        volume = volumes[said["index"]]
+        assert volume is not None
+        said["stamp"] = volume.stamp()
     srl.write_header()
     logger.info("recovered: %d records replayed up to LSN %d (%s), incarnation %d", end.records, end.end_lsn,
                 end.reason, header.incarnation)
-    return Opened(srl, volumes, end, changed, was_clean)
+    return Opened(srl, volumes, end, was_clean, given_up)
+
+
+def _replaced(header: SrlHeader, volumes: list[DataVolume | None]) -> set[str]:
+    """Volumes that the operator has given another file or device (`volume replace`): the log does not concern it."""
+    known = {said["index"]: said["volume_id"] for said in header.volumes}
+    return {volume.name for volume in volumes
+            if volume is not None and known.get(volume.index, volume.volume_id) != volume.volume_id}
 
 
 def _changed(header: SrlHeader, volumes: list[DataVolume | None], accept: str) -> dict[str, str]:
@@ -136,35 +153,35 @@ def _changed(header: SrlHeader, volumes: list[DataVolume | None], accept: str) -
     Raises VR-1532 for files that are not the volumes, before anything is written to them. With `accept` they are: the
     operator has moved or copied the volumes.
     """
-    stamped = [(volume, said["stamp"]) for said in header.volumes if said.get("stamp")
-               and said["index"] < len(volumes) and (volume := volumes[said["index"]]) is not None]
+    known = {volume.volume_id: volume for volume in volumes if volume is not None}
+    stamped = [(known[said["volume_id"]], said["stamp"]) for said in header.volumes
+               if said.get("stamp") and said["volume_id"] in known]
     others = [volume for volume, stamp in stamped if volume.is_another(stamp)]
     names = ",".join(volume.name for volume in others)
-    if others and accept != f"volume_changed:{names}":
+    if others and accept != f"{DamageKind.VOLUME_CHANGED}:{names}":
         raise VolrepError(messages.VOLUME_SWAPPED, name=names, path=others[0].file.path)
     found = {volume.name: volume.changed_behind(stamp, clean=header.clean) for volume, stamp in stamped}
     return {name: how for name, how in found.items() if how}
 
 
-def _look(_view: memoryview, _records: list[Record]) -> None:
-    """A first pass over the log only finds out whether it is whole."""
-
-
 def _open(volume: RvgVolume, open_file: OpenFile) -> BlockFile:
+    """Raises VR-1520, VR-1521, VR-1531 for a data volume; VR-1520, VR-1530, VR-1533 for the SRL."""
+    is_srl = volume.index < 0
     try:
         file = open_file(volume.path, exclusive=True)
     except BlockingIOError as error:
         raise VolrepError(messages.VOLUME_BUSY, name=volume.name, path=volume.path) from error
     except (OSError, ValueError) as error:
-        raise VolrepError(messages.VOLUME_IO_FAILED, name=volume.name, reason=error) from error
+        raise VolrepError(messages.SRL_ABSENT if is_srl else messages.VOLUME_ABSENT, name=volume.name,
+                          path=volume.path, reason=getattr(error, "strerror", None) or error) from error
     if file.size_bytes != volume.size_bytes:
         found = file.size_bytes
         file.close()
-        raise VolrepError(messages.VOLUME_RESIZED, name=volume.name, path=volume.path, found_bytes=found,
-                          wanted_bytes=volume.size_bytes)
+        raise VolrepError(messages.SRL_RESIZED if is_srl else messages.VOLUME_RESIZED, name=volume.name,
+                          path=volume.path, found_bytes=found, wanted_bytes=volume.size_bytes)
     return file
 
 
-def _said(volume: RvgVolume) -> dict[str, object]:
+def _said(volume: RvgVolume) -> dict[str, Any]:
     return {"index": volume.index, "name": volume.name, "size_bytes": volume.size_bytes,
             "volume_id": volume.volume_id, "stamp": {}}

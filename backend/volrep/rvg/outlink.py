@@ -11,10 +11,22 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from volrep.link.frames import BadFrame, FrameType, frame, json_frame
-from volrep.link.negotiate import LINK_PROTOCOL, Detach, Hello, Order, Start, StartMode, VolumeSaid, Welcome, decide
+from volrep.link.negotiate import (
+    LINK_PROTOCOL,
+    Detach,
+    Hello,
+    Order,
+    Refuse,
+    Start,
+    StartMode,
+    VolumeSaid,
+    Welcome,
+    decide,
+)
 from volrep.link.sender import Sender
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig, StartMethod
+from volrep.model.damage import FAULT_FLAGS, LinkFault
 from volrep.model.states import LinkEvent, link_step
 from volrep.model.status import LinkKState, LinkState, LinkStatus, SyncStatus
 from volrep.ports.reactor import Timer
@@ -43,6 +55,7 @@ class Remembered:
     begin_lsn: int = 0
     delivered: bool = False  # the Secondary has carried the order out
     acked_lsn: int = 0  # durable there
+    fault: str = ""  # what the Secondary suffers from (`LinkFault`): the link goes on by itself when that has passed
     syncing: bool = False  # regions are still to be copied
     consistent_after_lsn: int = 0  # all regions copied: consistent when this is applied there
     consistent: bool = False
@@ -68,6 +81,7 @@ class OutLink:
         self._dial_timer: Timer | None = None
         self._save_timer: Timer | None = None
         self._why_not_connected = ""
+        self._heals = False
         if self.mind.syncing:
             self._begin_copy(fresh=False)
         if self.active:
@@ -77,7 +91,8 @@ class OutLink:
 
     @property
     def active(self) -> bool:
-        return self.mind.state == LinkState.ACTIVE
+        """To be connected: also to hear that a Secondary is well again."""
+        return self.mind.state == LinkState.ACTIVE or bool(self.mind.fault)
 
     @property
     def connected(self) -> bool:
@@ -167,13 +182,13 @@ class OutLink:
 
     def overflow(self) -> None:
         """The SRL needs the room that this link still holds."""
-        if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE):
+        if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL):
             self._leave(LinkEvent.OVERFLOW, "the SRL overflowed")
 
     def distrust(self, reason: str) -> None:
         """This Primary's volumes are not what the log made of them: the Secondary cannot be equal."""
         self.mind.consistent = False
-        if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE):
+        if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL):
             self._leave(LinkEvent.DETACH, reason)
 
     def reconfigure(self, config: LinkConfig) -> None:
@@ -195,6 +210,7 @@ class OutLink:
     def _step(self, event: LinkEvent, reason: str) -> None:
         self.mind.state = link_step(self.config.name, LinkState(self.mind.state), event)
         self.mind.reason = reason
+        self.mind.fault = ""
 
     def _leave(self, event: LinkEvent, reason: str) -> None:
         """Out of ACTIVE: tell the Secondary, close the connection, remember."""
@@ -255,6 +271,7 @@ class OutLink:
             mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # nothing was copied yet: begin at the newest
         if mind.delivered:
             mind.consistent = welcome.consistent and not mind.syncing  # it knows better
+            self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
         order = Order(mind.order_id, mind.begin_lsn, mind.consistent and not mind.syncing, mind.delivered)
         decision = decide(order, welcome, history=journal.header.history, retained_lsn=journal.retained_lsn(),
                           durable_lsn=journal.durable_lsn, sync_ack=effective(self.config.attributes)["sync_ack"])
@@ -264,16 +281,36 @@ class OutLink:
             self._started(decision)
         return decision
 
+    def refused(self, refuse: Refuse) -> None:
+        fault = refuse.fault
+        if fault is None or fault == self.mind.fault or not self.active:
+            return
+        self._step(LinkEvent.FAIL if fault is LinkFault.VOLUME else LinkEvent.SECONDARY_PAUSE, refuse.reason[:200])
+        self.mind.fault = fault.value
+        self._primary.emit("rlk_fail" if fault is LinkFault.VOLUME else "rlk_paused",
+                           f"{self.config.remote_host}: {refuse.reason}; link {self.config.name} is {self.mind.state}")
+        self._primary.journal.touch_header()
+
     def _started(self, start: Start) -> None:
         self._why_not_connected = ""
+        if self.mind.fault:
+            self._step(LinkEvent.RECOVER, "")
         self._primary.emit("rlk_connect", connected_text(self.config, start))
-        self.mind.acked_lsn = max(self.mind.acked_lsn, start.lsn)
+        self.mind.acked_lsn = start.lsn  # less than it was when the Secondary has lost a part of its log
         assert self.sender is not None
         if self._resync is not None:
             self._resync.rewind()
             self.sender.regions = self._resync
         elif self.mind.consistent_after_lsn and not self.mind.consistent:
             self._loop.call_soon(self._say_sync_end)
+
+    def rvg_failed(self) -> None:
+        """Nothing goes out any more; the Secondary is told why."""
+        if self.connected:
+            assert self.sender is not None
+            self.sender.push(json_frame(FrameType.STATE, {"state": self.mind.state,
+                                                          "reason": "the Primary RVG is in FAIL"}))
+        self.disconnect("the RVG is in FAIL")
 
     def disconnect(self, reason: str) -> None:
         if self.sender is not None:
@@ -336,7 +373,7 @@ class OutLink:
             self._maps.remove(self.config.link_id)
 
     def consistent(self, lsn: int) -> None:
-        if self.mind.syncing or not self.mind.consistent_after_lsn:
+        if self.mind.syncing or not (self.mind.consistent_after_lsn or self._heals):
             raise BadFrame("unexpected CONSISTENT from the Secondary")
         if self.mind.consistent:
             return
@@ -397,9 +434,9 @@ class OutLink:
         flags.append("synchronous" if self.in_force else "asynchronous")
         if mind.syncing:
             flags += ["autosync", "resync_started"]
-        if mind.state == LinkState.PAUSE:
+        if mind.state == LinkState.PAUSE and not mind.fault:
             flags.append("primary_paused")
-        return flags
+        return flags + list(FAULT_FLAGS.get(mind.fault, ()))
 
 
 def connected_text(link: LinkConfig, start: Start) -> str:

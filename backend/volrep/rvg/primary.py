@@ -224,7 +224,7 @@ class Primary:
 
     def _failed(self, _: VolrepError) -> None:
         for link in self.links.values():
-            link.disconnect("the RVG is in FAIL")
+            link.rvg_failed()
         owners, holding = self._owners, self._holding
         self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
         self._fail_batch(owners, holding)

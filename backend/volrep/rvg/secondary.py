@@ -16,6 +16,7 @@ from volrep.link.logbuffer import LogBuffer
 from volrep.link.negotiate import (
     LINK_PROTOCOL,
     Hello,
+    Refuse,
     Start,
     StartMode,
     VolumeSaid,
@@ -26,6 +27,7 @@ from volrep.link.receiver import Receiver
 from volrep.log.record import Record
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig
+from volrep.model.damage import LinkFault
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
 from volrep.model.status import LinkKState, LinkState, LinkStatus
@@ -100,17 +102,17 @@ class Secondary:
 
         self._dialler.accept(link, sock, done)
 
-    def hello(self, hello: Hello) -> Welcome | str:
+    def hello(self, hello: Hello) -> Welcome | Refuse:
         header, link = self.journal.header, self._link
         assert link is not None
         volumes = [VolumeSaid(index=v["index"], name=v["name"], size_bytes=v["size_bytes"]) for v in header.volumes]
         refusal = check_hello(hello, rds_id=header.rds_id, link_id=link.link_id, volumes=volumes)
         if refusal:
-            return refusal
+            return Refuse(reason=refusal, fault=LinkFault.CONFIG)
         try:
             tail_bytes, tail_crc = tail_of(self.journal)
         except VolrepError as error:
-            return f"{error.id} {error.text}"
+            return Refuse(reason=f"{error.id} {error.text}", fault=LinkFault.LOG)
         return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=self._order()["order_id"],
                        history=header.history, end_lsn=self.journal.durable_lsn,
                        applied_lsn=self.journal.applied_lsn, consistent=header.consistent,
@@ -252,7 +254,7 @@ class Secondary:
             if self._receiver is not None:
                 self._receiver.say_consistent(lsn)  # the Primary had not heard
             return
-        header.consistent_after_lsn = lsn
+        header.consistent_after_lsn = max(header.consistent_after_lsn, lsn)  # a log that was cut may need more
         if self.journal.try_save_header():
             self._check_consistent()
 

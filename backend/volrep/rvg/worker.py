@@ -11,16 +11,19 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from volrep.link.negotiate import Refuse
 from volrep.log.recovery import ScanEnd
 from volrep.model.config import Role, RvgConfig
+from volrep.model.damage import Damage, fault_of
 from volrep.model.errors import VolrepError
 from volrep.model.messages import links as messages
 from volrep.model.states import RvgEvent, rvg_step
-from volrep.model.status import KState, RvgState, RvgStatus, SrlStatus, VolumeStatus
+from volrep.model.status import KState, Recovered, RvgState, RvgStatus, SrlStatus, VolumeStatus
 from volrep.model.worker import LinkRef, LinkStart, LogDumpRequest, WorkerMethod
 from volrep.nbd.exports import ExportInfo, ExportTable
 from volrep.nbd.listener import Listener
 from volrep.rvg.control import Reply
+from volrep.rvg.damage import damage_of, failed_end, lost_records, rvg_flags
 from volrep.rvg.dialling import Dialler
 from volrep.rvg.dump import dump_log
 from volrep.rvg.journal import Journal
@@ -30,6 +33,8 @@ from volrep.rvg.outlink import OutLink
 from volrep.rvg.ports import WorkerPorts
 from volrep.rvg.primary import Primary
 from volrep.rvg.reads import Reads
+from volrep.rvg.refuser import Refuser
+from volrep.rvg.repair import LogDamaged
 from volrep.rvg.secondary import Secondary
 
 logger = logging.getLogger("volrep.rvg")
@@ -52,6 +57,9 @@ class Worker:
         self._dialler: Dialler | None = None
         self._listeners: dict[tuple[str, str], Listener] = {}
         self._opening = False
+        self._damage: Damage | None = None
+        self._recovered: Recovered | None = None
+        self._refuser: Refuser | None = None
         self._waiting_configure: list[tuple[RvgConfig, Reply]] = []
         self._methods: dict[str, Callable[[dict[str, Any], list[socket.socket]], dict[str, Any]]] = {
             WorkerMethod.STATUS: lambda _, __: self.status().model_dump(mode="json"),
@@ -134,26 +142,32 @@ class Worker:
 
         journal.on_failure = failed
         self.state = rvg_step(self.state, RvgEvent.START)
+        self._recovered = Recovered(clean=opened.was_clean, records=opened.end.records, end_lsn=opened.end.end_lsn,
+                                    given_up=lost_records(opened.given_up, config))
         self.emit("rvg_started", _started_text(config, opened.end, was_clean=opened.was_clean))
         self._adopt(config)
-        if opened.changed:
-            self._distrust(opened.changed)
+        if journal.header.distrust:
+            self._distrust(journal.header.distrust)
 
-    def _distrust(self, changed: dict[str, str]) -> None:
-        """Volumes were touched while no worker had them: nothing counts as equal to them any more."""
-        reason = "; ".join(f"volume {name} was changed while no worker had it ({how})" for name, how in changed.items())
+    def _distrust(self, reason: str) -> None:
+        """The volumes are no longer what the log made of them: nothing counts as equal to them any more."""
+        assert self.journal is not None
         self.emit("volume_changed", f"{reason}: synchronize before you rely on a copy")
         if self.primary is not None:
             for link in self.primary.links.values():
                 link.distrust(reason)
         if self.secondary is not None:
             self.secondary.distrust(reason)
+        self.journal.header.distrust = ""
+        self.journal.try_save_header()
 
     def _failed(self, error: VolrepError) -> None:
         if self.state != RvgState.FAIL:
             self.state = rvg_step(self.state, RvgEvent.ERROR)
         self.failure = error
-        self.emit("rvg_fail", f"{error.id} {error.text}")
+        assert self.config is not None
+        self._damage = damage_of(error, self.config, error.gaps if isinstance(error, LogDamaged) else [])
+        self.emit("rvg_fail", f"{error.id} {error.text}; safe: {self._damage.safe}; next: {self._damage.next[0]}")
 
     def _adopt(self, config: RvgConfig) -> None:
         """Links and exports as the configuration says."""
@@ -228,11 +242,27 @@ class Worker:
         link = self.secondary.links.get(asked.link_id) if self.secondary is not None else None
         if not fds:
             raise VolrepError(messages.NO_DESCRIPTOR, method=WorkerMethod.LINK_ACCEPT)
+        if self._damage is not None:
+            self._refuse(asked.link_id, fds[0])
+            return {}
         if self.secondary is None or link is None:
             fds[0].close()
             return {}
         self.secondary.accept(link, fds[0])
         return {}
+
+    def _refuse(self, link_id: str, sock: socket.socket) -> None:
+        """A Secondary in FAIL tells its Primary so."""
+        assert self.config is not None
+        assert self._damage is not None
+        link = next((known for known in self.config.links if known.link_id == link_id), None)
+        if link is None or self.config.role is not Role.SECONDARY:
+            sock.close()
+            return
+        if self._refuser is None:
+            answer = Refuse(reason=self._damage.found, fault=fault_of(self._damage.kind))
+            self._refuser = Refuser(self._ports.dialler(self.config), self.loop, answer)
+        self._refuser.accept(link, sock)
 
     def _log_dump(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
         asked = LogDumpRequest.model_validate(params)
@@ -264,9 +294,12 @@ class Worker:
             links = [link.status() for link in self.primary.links.values()]
         elif self.secondary is not None:
             links = [self.secondary.link_status(link) for link in self.secondary.links.values()]
+        if config.role is Role.SECONDARY and self._damage is not None:
+            links = [failed_end(link, self._damage) for link in config.links]
         return RvgStatus(
             dg=config.dg, name=config.name, host=config.host, role=config.role, state=self.state, kstate=kstate,
-            reason=self._reason(), generation=journal.header.generation if journal else 0,
+            reason=self._reason(), flags=rvg_flags(config, self._damage), damage=self._damage,
+            recovered=self._recovered, generation=journal.header.generation if journal else 0,
             incarnation=journal.header.incarnation if journal else 0, srl=self._srl_status(config, journal),
             volumes=[self._volume_status(v.name, v.index, v.size_bytes) for v in config.volumes], links=links,
             consistent=journal is not None and journal.header.consistent,
@@ -276,16 +309,22 @@ class Worker:
 
     def _volume_status(self, name: str, index: int, size_bytes: int) -> VolumeStatus:
         here = [found for (volume, _), found in self._listeners.items() if volume == name]
-        return VolumeStatus(index=index, name=name, size_bytes=size_bytes, exported=[f.uri(name) for f in here],
+        return VolumeStatus(index=index, name=name, size_bytes=size_bytes, state=self._part_state(name),
+                            exported=[f.uri(name) for f in here],
                             open_connections=sum(len(f.connections) for f in here))
 
-    @staticmethod
-    def _srl_status(config: RvgConfig, journal: Journal | None) -> SrlStatus:
+    def _part_state(self, name: str) -> str:
+        if self._damage is None:
+            return "ENABLED"
+        return "FAIL" if name in self._damage.part.split(",") else "DISABLED"
+
+    def _srl_status(self, config: RvgConfig, journal: Journal | None) -> SrlStatus:
+        state = self._part_state(config.srl.name)
         if journal is None:
-            return SrlStatus(name=config.srl.name, size_bytes=config.srl.size_bytes, capacity_bytes=0, tail_lsn=0,
-                             end_lsn=0, durable_lsn=0, applied_lsn=0, used_bytes=0)
+            return SrlStatus(name=config.srl.name, state=state, size_bytes=config.srl.size_bytes, capacity_bytes=0,
+                             tail_lsn=0, end_lsn=0, durable_lsn=0, applied_lsn=0, used_bytes=0)
         return SrlStatus(
-            name=config.srl.name, size_bytes=config.srl.size_bytes, capacity_bytes=journal.capacity_bytes,
+            name=config.srl.name, state=state, size_bytes=config.srl.size_bytes, capacity_bytes=journal.capacity_bytes,
             tail_lsn=journal.retained_lsn(), end_lsn=journal.end_lsn, durable_lsn=journal.durable_lsn,
             applied_lsn=journal.applied_lsn, used_bytes=journal.end_lsn - journal.floor_lsn())
 

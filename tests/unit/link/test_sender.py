@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tests.unit.link.test_session import Hand
 from volrep.link.frames import U64, FrameType, frame, json_frame, parse_header
-from volrep.link.negotiate import Detach, Hello, Start, StartMode, Welcome
+from volrep.link.negotiate import Detach, Hello, Refuse, Start, StartMode, Welcome
 from volrep.link.sender import Sender
 from volrep.ports.reactor import Reactor
 from volrep.ports.streams import Buffer
@@ -41,6 +41,8 @@ class Owner:
     def acked(self) -> None: ...
 
     def consistent(self, lsn: int) -> None: ...
+
+    def refused(self, refuse: Refuse) -> None: ...
 
     def lost(self, reason: str, *, detach: bool) -> None: ...
 

@@ -10,9 +10,9 @@ from crc32c import crc32c
 
 from tests.unit.log.support import Log, a_header, a_write, stream
 from volrep.log import recovery
-from volrep.log.record import BadRecord, Cursor
+from volrep.log.record import BadRecord, Cursor, Record
 from volrep.log.ring import SLOT_BYTES
-from volrep.log.verdict import Proof, claims_behind, is_torn
+from volrep.log.verdict import Gap, Proof, claims_behind, is_torn
 from volrep.model.errors import VolrepError
 
 
@@ -310,3 +310,61 @@ def test_a_header_older_than_the_ring_is_no_end_of_the_log(log: Log) -> None:
     assert log.srl.header.applied_lsn < end_lsn
     with pytest.raises(VolrepError, match="VR-1501"):
         log.recover()
+
+
+def gaps_of(log: Log) -> tuple[recovery.ScanEnd, list[bytes], list[Gap]]:
+    payloads: list[bytes] = []
+
+    def on_batch(view: memoryview, records: list[Record]) -> None:
+        payloads.extend(bytes(view[record[4]:record[5]]) for record in records)
+
+    end, gaps = recovery.scan_past_damage(log.srl, log.srl.header.applied_lsn, on_batch)
+    return end, payloads, gaps
+
+
+def test_damage_is_passed_over_and_named(log: Log) -> None:
+    """A damaged payload is known by its header; behind a damaged header the next good record is found."""
+    lsns = [log.append(a_write(n << 12, bytes([n]) * 4096)) for n in range(8)]
+    end_lsn = log.srl.end_lsn
+    log.flip(lsns[2] + 100)
+    log.flip(lsns[5] + 20)
+    log.reopen()
+    end, payloads, gaps = gaps_of(log)
+    assert end.end_lsn == end_lsn
+    assert [payload[0] for payload in payloads] == [0, 1, 3, 4, 6, 7]
+    assert [(gap.from_lsn, gap.to_lsn) for gap in gaps] == [(lsns[2], lsns[3]), (lsns[5], lsns[6])]
+    assert gaps[0].header is not None
+    assert (gaps[0].header.offset, gaps[0].header.length) == (2 << 12, 4096)
+    assert gaps[1].header is None
+
+
+def test_behind_damage_up_to_the_end_nothing_is_used_again(log: Log) -> None:
+    """The log goes on where it was proved durable, so that no LSN stands for two things."""
+    lsn = log.append(a_write(0, b"kept"))
+    damaged = log.append(a_write(0, b"x" * 4096))
+    log.srl.header.durable_lsn = durable_lsn = log.srl.end_lsn
+    log.srl.write_header()
+    log.poke(damaged, bytes(4096 + 64))
+    log.reopen()
+    end, payloads, gaps = gaps_of(log)
+    assert (lsn, payloads) == (4096, [b"kept"])
+    assert end.end_lsn == durable_lsn
+    assert [(gap.from_lsn, gap.to_lsn) for gap in gaps] == [(damaged, durable_lsn)]
+
+
+def test_what_an_earlier_run_left_behind_is_not_taken_for_what_follows_damage(log: Log) -> None:
+    kept = log.append(a_write(0, b"kept"))
+    torn = log.append(a_write(0, bytes(100)))
+    log.append(a_write(0, bytes(8192)), durable_lsn=torn)  # the next run's zeroes reach to the end of its page only
+    log.append(a_write(0, b"left behind by the first run"), durable_lsn=torn)
+    log.reopen()
+    log.srl.resume_at(torn)
+    log.start_run()
+    log.append(a_write(0, bytes(100 - 8)))
+    log.srl.header.durable_lsn = log.srl.end_lsn
+    log.srl.write_header()
+    log.poke(kept, bytes(torn + 64 - kept))
+    log.reopen()
+    end, payloads, _ = gaps_of(log)
+    assert payloads == []
+    assert end.end_lsn == log.srl.header.durable_lsn

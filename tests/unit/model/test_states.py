@@ -15,8 +15,8 @@ from volrep.model.status import LinkState, RvgState
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# Shown, never entered by an event of the Primary: no RVG, or the Secondary's RVG has failed.
-SHOWN_ONLY = {LinkState.UNASSOC, LinkState.FAIL}
+# Shown, never entered by an event of the Primary: no RVG.
+SHOWN_ONLY = {LinkState.UNASSOC}
 
 TABLES = [
     pytest.param(LINK_ROWS, LinkState.STALE, set(LinkState) - SHOWN_ONLY, set(LinkEvent), set(), id="link"),

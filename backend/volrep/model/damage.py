@@ -1,0 +1,93 @@
+"""What is damaged when an RVG is in FAIL: shape and kinds, as they cross from the worker to whoever shows them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from volrep.model.config import Shape
+
+LOST_SHOWN_MAX = 100  # records of a damaged log that are named one by one; the rest is counted
+
+
+class DamageKind(StrEnum):
+    """The kinds that VVR tells apart (RVG flags in `FLAGS`), and how each shows itself here."""
+
+    SRL_HEADER = "srl_header"  # no valid header, or not the newest
+    SRL_MISSING = "srl_missing"  # cannot be opened
+    SRL_SIZE = "srl_size"
+    SRL_FOREIGN = "srl_foreign"  # of another RVG
+    SRL_DATA = "srl_data"  # a record that was durable is damaged
+    SRL_IO = "srl_io"  # reading, writing or syncing fails
+    VOLUME_MISSING = "volume_missing"  # cannot be opened
+    VOLUME_SIZE = "volume_size"
+    VOLUME_CHANGED = "volume_changed"  # another file has taken its place
+    VOLUME_IO = "volume_io"  # writing or syncing fails
+    BUSY = "busy"  # something else holds a volume
+    OTHER = "other"
+
+
+class LinkFault(StrEnum):
+    """Why a Secondary that can be reached takes nothing: what it says in REFUSE, and what its Primary makes of it."""
+
+    VOLUME = "volume"  # both ends FAIL
+    LOG = "log"  # PAUSE, secondary_log_err
+    CONFIG = "config"  # PAUSE, secondary_config_err
+
+
+FLAGS: dict[DamageKind, tuple[str, ...]] = {
+    DamageKind.SRL_HEADER: ("srl_header_err",), DamageKind.SRL_MISSING: ("srl_header_err",),
+    DamageKind.SRL_SIZE: ("srl_header_err",), DamageKind.SRL_FOREIGN: ("srl_header_err",),
+    DamageKind.SRL_DATA: ("srl_data_err",), DamageKind.SRL_IO: ("srl_data_err",),
+    DamageKind.VOLUME_MISSING: ("datavol_err",), DamageKind.VOLUME_SIZE: ("datavol_err",),
+    DamageKind.VOLUME_CHANGED: ("datavol_err",), DamageKind.VOLUME_IO: ("datavol_err",),
+    DamageKind.BUSY: (), DamageKind.OTHER: (),
+}
+"""Flags of an RVG beside `fail` and `needs_recovery`; srl_header_err is VVR's, the others are named like it."""
+
+
+FAULT_FLAGS: dict[str, tuple[str, ...]] = {
+    LinkFault.VOLUME: ("fail",), LinkFault.LOG: ("secondary_paused", "secondary_log_err"),
+    LinkFault.CONFIG: ("secondary_paused", "secondary_config_err"),
+}
+"""Flags of a link by the fault of its Secondary; VVR's."""
+
+
+def fault_of(kind: DamageKind) -> LinkFault:
+    """What a Secondary with this damage tells its Primary."""
+    if "srl" in kind.value:
+        return LinkFault.LOG
+    return LinkFault.CONFIG if kind is DamageKind.VOLUME_SIZE else LinkFault.VOLUME
+
+
+class LostRecord(Shape):
+    """A part of the log that cannot be read. `volume` is "" when not even its header can: anything may have been there.
+
+    `to_lsn` is where the next good record begins. `offset` and `length` are bytes of the volume.
+    """
+
+    from_lsn: int
+    to_lsn: int
+    volume: str = ""
+    offset: int = 0
+    length: int = 0
+    time_ns: int = 0
+
+
+class Damage(Shape):
+    """What an operator needs in order to decide. Texts are whole sentences without their full stop."""
+
+    kind: DamageKind
+    part: str  # the volume, or several with commas
+    path: str
+    found: str  # what is wrong, with the error's id
+    safe: str
+    lost: str  # what may be lost
+    next: list[str]  # moves, the first one first; commands in full
+    accept: str = ""  # what `recover -f` agrees to; "" when nothing can be given up that way
+    gives_up: str = ""  # what that loses
+    lsn: int = 0
+    durable_lsn: int = 0
+    records: list[LostRecord] = Field(default_factory=list)  # at most LOST_SHOWN_MAX
+    records_more: int = 0

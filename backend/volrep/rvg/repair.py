@@ -1,0 +1,85 @@
+"""Recovery of an RVG whose log is damaged, as far as its operator has agreed to what that loses.
+
+A Primary replays every good record and leaves the damaged ones out: nobody has them but perhaps a Secondary. From the
+first damaged record on its history is another one (a new reign), and every Secondary needs a copy. A Secondary cuts
+its log at the first damaged record: the Primary sends it again from there, and until all that was there has come
+again its volumes, which may be ahead of their log, are no image of any moment.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from volrep.log.header import SrlHeader
+from volrep.log.record import Record
+from volrep.log.recovery import OnBatch, ScanEnd, scan, scan_past_damage
+from volrep.log.srl import Srl
+from volrep.log.verdict import Gap
+from volrep.model.config import Role
+from volrep.model.damage import DamageKind
+from volrep.model.errors import VolrepError
+from volrep.model.messages import log as messages
+
+logger = logging.getLogger("volrep.rvg")
+
+
+class LogDamaged(VolrepError):
+    """VR-1502 together with what else the log's rest is good for."""
+
+    def __init__(self, found: VolrepError, gaps: list[Gap]) -> None:
+        super().__init__(found.message, **found.values)
+        self.gaps = gaps
+
+
+def replay(srl: Srl, on_batch: OnBatch, accept: str) -> tuple[ScanEnd, list[Gap]]:
+    """All of the log behind the last checkpoint, in order; the gaps in it that were given up.
+
+    It is read once before anything is handed out: the volumes may hold what lies behind a damaged record, and
+    replaying what lies before it would take them back. Raises LogDamaged, unless `accept` says that this very damage
+    was shown and agreed to; what `scan` raises.
+    """
+    from_lsn = srl.header.applied_lsn
+    try:
+        scan(srl, from_lsn, _look)
+    except VolrepError as error:
+        if error.message is not messages.SRL_DATA_DAMAGED:
+            raise
+        end, gaps = scan_past_damage(srl, from_lsn, _look)
+        if accept != f"{DamageKind.SRL_DATA}:{error.values['lsn']}":
+            raise LogDamaged(error, gaps) from error
+        if srl.header.role == Role.PRIMARY:
+            return _pass_over(srl, on_batch)
+        return _cut(srl, on_batch, gaps, end), gaps
+    return scan(srl, from_lsn, on_batch), []
+
+
+def _look(_view: memoryview, _records: list[Record]) -> None:
+    """A first pass over the log only finds out whether it is whole."""
+
+
+def _pass_over(srl: Srl, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
+    end, gaps = scan_past_damage(srl, srl.header.applied_lsn, on_batch)
+    header = srl.header
+    header.tail_lsn = end.end_lsn  # nobody may be sent what lies before
+    header.distrust = f"{len(gaps)} damaged parts of the log were given up, the first one at LSN {gaps[0].from_lsn}"
+    begin_reign(header, gaps[0].from_lsn)
+    return end, gaps
+
+
+def begin_reign(header: SrlHeader, lsn: int) -> None:
+    """What this host holds from `lsn` on is no longer what others may hold under the same LSNs."""
+    header.generation += 1
+    header.history = [*header.history, (header.generation, lsn)]
+
+
+def _cut(srl: Srl, on_batch: OnBatch, gaps: list[Gap], end: ScanEnd) -> ScanEnd:
+    """Inconsistent first, durably; then the log ends at the damage."""
+    header, cut_lsn = srl.header, gaps[0].from_lsn
+    header.consistent = False
+    header.consistent_after_lsn = max(header.consistent_after_lsn, end.end_lsn)
+    srl.resume_at(cut_lsn)
+    srl.write_header()
+    logger.warning("the log is cut at LSN %d, where it is damaged; consistent again at LSN %d", cut_lsn,
+                   header.consistent_after_lsn)
+    srl.cut_at(cut_lsn)
+    return scan(srl, header.applied_lsn, on_batch)
