@@ -28,12 +28,14 @@ from volrep.engine.api import (
     LinkAdd,
     LinkOf,
     LinkSet,
+    RestoreRequest,
     RvgDelete,
     VolumeAdd,
     VolumeCreate,
     VolumeRef,
 )
 from volrep.engine.client import EngineClient, connect_local
+from volrep.engine.spawn import worker_argv
 from volrep.link.connect import hello_line
 from volrep.model.config import Role
 from volrep.model.errors import VolrepError
@@ -211,17 +213,13 @@ def test_only_one_engine_runs_on_a_state_directory(engine: Engine) -> None:
     assert engine.client.call("engine.status").name == "london"
 
 
-def test_a_port_in_use_a_wrong_name_or_a_damaged_store_ends_the_start(engine: Engine, tmp_path: Path) -> None:
+def test_a_port_in_use_or_a_wrong_name_ends_the_start(engine: Engine, tmp_path: Path) -> None:
     port = engine.client.call("engine.status").port
     busy = run_engine("--state", str(tmp_path / "a"), "--listen", "127.0.0.1", "--port", str(port))
     assert (busy.returncode, "VR-1703" in busy.stderr) == (1, True), busy.stderr
     engine.process.stop()
     other = run_engine("--state", str(engine.state), "--name", "tokyo")
     assert (other.returncode, "VR-1702" in other.stderr) == (3, True), other.stderr
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "config.db").write_bytes(b"damaged " * 100)
-    damaged = run_engine("--state", str(tmp_path / "b"), "--port", "0")
-    assert (damaged.returncode, "VR-1704" in damaged.stderr) == (1, True), damaged.stderr
     engine.start()
 
 
@@ -274,17 +272,34 @@ def test_a_killed_worker_comes_back_with_links_and_exports(engine: Engine) -> No
     subprocess.run(["nbdinfo", "--size", export.uri], check=True, capture_output=True)
 
 
-def test_a_worker_whose_rvg_is_gone_is_shut_down_by_the_next_engine(engine: Engine) -> None:
+def test_a_worker_without_an_rvg_is_shut_down_by_the_next_engine(engine: Engine) -> None:
+    engine.process.kill()
+    engine.client.close()
+    left = subprocess.Popen(worker_argv(engine.state / "run" / "w-dg.gone.sock"))
+    wait_for((engine.state / "run" / "w-dg.gone.sock").exists, DEADLINE_S, "the worker to listen")
+    engine.start()
+    assert left.wait(DEADLINE_S) == 0
+    assert "worker_stray" in engine.event_types()
+
+
+def test_an_rvg_that_vanished_from_the_database_is_damage_and_its_worker_goes_on(engine: Engine) -> None:
     engine.make_rvg()
-    stray = engine.rvg().worker_pid
+    worker = engine.rvg().worker_pid
     engine.process.kill()
     engine.client.close()
     with sqlite3.connect(engine.state / "config.db") as store:
         store.execute("DELETE FROM rvgs")
     store.close()
     engine.start()
-    wait_for(lambda: not Path(f"/proc/{stray}").exists(), DEADLINE_S, "the stray worker to end")
-    assert "worker_stray" in engine.event_types()
+    status = engine.client.call("engine.status")
+    assert (status.state, "VR-1704" in status.problem) == ("damaged", True)
+    for method in ("rvg.list", "volume.list", "events.list"):
+        with pytest.raises(VolrepError, match="VR-1704"):
+            engine.client.call(method)
+    os.kill(worker, 0)
+    engine.client.call("engine.restore", RestoreRequest(from_copy=True))
+    wait_for(lambda: engine.client.call("engine.status").state == "serving", DEADLINE_S, "the engine to serve")
+    assert engine.rvg_up().worker_pid == worker
 
 
 def test_sigterm_ends_workers_cleanly(engine: Engine) -> None:

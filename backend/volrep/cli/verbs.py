@@ -191,6 +191,14 @@ TABLE = (
     Verb("engine status", "engine", "engines of all hosts", "engine_verbs:status"),
     Verb("engine connect", "engine", "join stdin and stdout to the local engine: what SSH runs",
          "engine_verbs:connect", (), (_STATE,)),
+    Verb("engine rebuild", "engine", "put a damaged or lost configuration of an engine together again",
+         "rebuild_verbs:rebuild",
+         keys={"from": Key("copy: while it is intact; parts: workers and SRL headers", ("copy", "parts")),
+               "search": Key("files, devices or directories with SRLs, separated by commas")},
+         confirm="the configuration of {host} will be made anew from {source}",
+         details="From the copy that the engine keeps beside its configuration, else from its living workers and the "
+                 "headers of its SRLs; links are made known to the other hosts again, with new keys. --dry-run shows "
+                 "what would be there and what stays lost. An engine that lost only its certificate needs it, too."),
     Verb("engine stop", "engine", "stop the workers of an engine cleanly, then the engine", "engine_verbs:stop",
          confirm="the engine of {host} and its RVGs will stop, and the applications that use them"),
     # the program itself

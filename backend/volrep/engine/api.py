@@ -9,6 +9,7 @@ its work done. See docs/formats.md, "Control API".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from pydantic import Field
 
@@ -31,6 +32,13 @@ class Method:
     summary: str
 
 
+class EngineState(StrEnum):
+    """DAMAGED: the configuration is; nothing but `engine.*` is answered until it was rebuilt."""
+
+    SERVING = "serving"
+    DAMAGED = "damaged"
+
+
 class EngineStatus(Shape):
     name: str
     version: str
@@ -43,6 +51,8 @@ class EngineStatus(Shape):
     fingerprint: str  # SHA-256 of its DER, colon separated
     started_ns: int
     rvgs: int
+    state: EngineState = EngineState.SERVING
+    problem: str = ""  # why DAMAGED, or what else an operator should know: VR-id and text
 
 
 class VolumeCreate(Shape):
@@ -115,6 +125,7 @@ class RvgInfo(Shape):
     problem: str = ""
     worker_pid: int = 0
     worker_restarts: int = 0
+    key_prints: dict[str, str] = Field(default_factory=dict)  # link id -> 16 hex digits that both ends have alike
 
 
 class RvgList(Shape):
@@ -220,6 +231,61 @@ class LogDumpOf(Shape):
     limit: int = 100
 
 
+class FindRequest(Shape):
+    """Where SRLs may lie besides `volumes/`: files, block devices, or directories of such."""
+
+    search: list[str] = Field(default_factory=list, max_length=100)
+
+
+class FoundCopy(Shape):
+    """`config.copy`, when it is intact."""
+
+    changes: int
+    written_ns: int
+    rvgs: list[str]  # DG/NAME
+    volumes: int
+    links: int
+    exports: int
+
+
+class FoundRvg(Shape):
+    """An RVG of this host as a living worker or an SRL header describes it; keys of links are blank.
+
+    A volume's path is "" when no file or device of its size was found; `problem` says why it cannot be taken.
+    """
+
+    source: str  # worker | header
+    config: RvgConfig
+    problem: str = ""
+
+
+class Found(Shape):
+    """What `engine rebuild` can build from."""
+
+    state: EngineState
+    problem: str
+    copied: FoundCopy | None
+    copy_problem: str  # why there is none
+    rvgs: list[FoundRvg]
+    volumes: list[VolumeConfig]  # files of `volumes/` that belong to none of the RVGs
+    port: int  # of replication; 0: not known here
+
+
+class TakeRequest(Shape):
+    """One RVG for the configuration being rebuilt. Empty keys of links are those that its living worker has."""
+
+    rvg: RvgConfig
+
+
+class RestoreRequest(Shape):
+    """`from_copy`, or exactly the RVGs taken before (`rvg_ids`) and these volumes. `port` 0: as it was."""
+
+    from_copy: bool
+    rvg_ids: list[str] = Field(default_factory=list)
+    volumes: list[VolumeConfig] = Field(default_factory=list)
+    port: int = Field(default=0, ge=0, le=65535)
+
+
 class Hello(Shape):
     """First call of every client: which protocols it speaks, who is asking (for the history)."""
 
@@ -232,6 +298,9 @@ METHODS: dict[str, Method] = {
     for m in (
         Method("hello", Hello, EngineStatus, False, "agree on the protocol"),
         Method("engine.status", Nothing, EngineStatus, False, "identity, version, port and certificate"),
+        Method("engine.find", FindRequest, Found, False, "what a lost configuration can be rebuilt from"),
+        Method("engine.take", TakeRequest, Nothing, False, "one RVG for the configuration being rebuilt"),
+        Method("engine.restore", RestoreRequest, EngineStatus, False, "rebuild the configuration and serve it"),
         Method("engine.stop", Nothing, Nothing, False, "stop all workers cleanly, then the engine"),
         Method("volume.create", VolumeCreate, VolumeInfo, True, "create a file-backed volume"),
         Method("volume.add", VolumeAdd, VolumeInfo, True, "take an existing file or block device as a volume"),

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from volrep.engine.api import LINE_MAX_BYTES, METHODS, Hello
 from volrep.engine.host import Host
 from volrep.engine.methods import HANDLERS
+from volrep.engine.rebuild import Rescue
 from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
@@ -77,10 +78,10 @@ def _encode(body: dict[str, Any]) -> bytes:
 
 
 class ControlServer:
-    """Serves one Host. `serve`, then `close`."""
+    """Serves one engine: nothing before `turn_to` says what it is. `serve`, then `close`."""
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self) -> None:
+        self._host: Host | Rescue | None = None
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -93,6 +94,10 @@ class ControlServer:
                                                            backlog=CLIENTS_MAX)
         finally:
             os.umask(old_mask)
+
+    def turn_to(self, host: Host | Rescue) -> None:
+        """Answer for this one from now on, in conversations under way, too."""
+        self._host = host
 
     async def close(self) -> None:
         """Take no more clients, and end the conversations: those that only wait for more end at once."""
@@ -154,10 +159,15 @@ class ControlServer:
             first = error.errors()[0]
             problem = f"{method}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
             return encode_error(id_, INVALID_PARAMS, VolrepError(messages.BAD_REQUEST, problem=problem[:500])), ""
-        if self._host.stopping.is_set() and declared.changes:
-            return encode_error(id_, REFUSED, VolrepError(messages.ENGINE_CLOSED, reason="it is stopping")), ""
+        host = self._host
+        if host is None or (host.stopping.is_set() and declared.changes):
+            reason = "it is starting" if host is None else "it is stopping"
+            return encode_error(id_, REFUSED, VolrepError(messages.ENGINE_CLOSED, reason=reason)), ""
         try:
-            result = await HANDLERS[method](self._host, request, client)
+            if isinstance(host, Rescue):
+                result = await host.answer(method, request, client)
+            else:
+                result = await HANDLERS[method](host, request, client)
             line = encode_result(id_, method, result)
         except VolrepError as error:
             return encode_error(id_, REFUSED, error), ""

@@ -23,15 +23,17 @@ from volrep.engine.door import Door, open_port
 from volrep.engine.events import Events
 from volrep.engine.hello import HelloLine
 from volrep.engine.host import Host
-from volrep.engine.identity import ensure_certificate
+from volrep.engine.identity import check_identity, ensure_certificate
 from volrep.engine.notify import notify
 from volrep.engine.paths import StateDir
+from volrep.engine.rebuild import Rescue, known_name, known_port
+from volrep.engine.sound import check_markers, lost
 from volrep.engine.store import Store
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
 from volrep.model.names import NAME_MAX_CHARS, check_name
 from volrep.model.worker import LinkRef, Nothing, WorkerMethod
-from volrep.ports.clock import SystemClock
+from volrep.ports.clock import Clock, SystemClock
 
 DEFAULT_PORT = 4145
 STRAY_DEADLINE_S = 60.0  # for the checkpoint of a worker whose RVG is gone
@@ -78,7 +80,7 @@ def engine_name(store: Store, given: str | None) -> str:
         if given not in (None, "", stored):
             raise VolrepError(messages.ENGINE_NAME_DIFFERS, state_dir=store.path.parent, stored=stored, given=given)
         return stored
-    name = check_name("host", given or socket.gethostname().partition(".")[0][:NAME_MAX_CHARS])
+    name = check_name("host", given or _machine_name())
     with store.change(None):
         store.put_setting("name", name)
     return name
@@ -99,36 +101,93 @@ def replication_port(store: Store, listen: str, given: int | None) -> tuple[sock
 
 
 async def _run(paths: StateDir, name: str | None, listen: str, port: int | None) -> int:
+    """Serve; while the configuration is damaged, serve its rebuilding."""
     clock = SystemClock()
-    store = Store(paths.store, clock)
-    events = Events(paths.store, clock)
-    try:
-        kept_name = engine_name(store, name)
-        certificate = ensure_certificate(paths.certificate, paths.private_key, kept_name)
-        sock, kept_port = replication_port(store, listen, port)
-        host = Host(name=kept_name, version=importlib.metadata.version("volrep"), paths=paths, store=store,
-                    events=events, clock=clock, certificate=certificate, listen=listen, port=kept_port,
-                    pid=os.getpid(), started_ns=clock.wall_ns())
-        await _serve(host, sock)
-    finally:
-        events.close()
-        store.close()
-    return 0
-
-
-async def _serve(host: Host, sock: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
+    control = ControlServer()
+    stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, host.stopping.set)
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    try:
+        await control.serve(paths.control_socket)
+        while True:
+            try:
+                store, events = _open_store(paths, clock)
+            except VolrepError as error:
+                if error.message is not messages.STORE_DAMAGED:
+                    raise
+                if not await _rescue(paths, error, name, listen, port, clock, control, stopping):
+                    return 0
+                continue
+            try:
+                await _serve(_host(paths, name, store, events, clock, stopping), listen, port, control)
+            finally:
+                events.close()
+                store.close()
+            return 0
+    finally:
+        await control.close()
+        paths.control_socket.unlink(missing_ok=True)
+
+
+def _open_store(paths: StateDir, clock: Clock) -> tuple[Store, Events]:
+    """Raises VR-1704 when less is there than was, VR-1705, VR-1706."""
+    store = Store(paths.store, clock, lost(paths))
+    try:
+        check_markers(paths, store)
+        return store, Events(paths.store, clock)
+    except BaseException:
+        store.close()
+        raise
+
+
+async def _rescue(paths: StateDir, error: VolrepError, name: str | None, listen: str, port: int | None, clock: Clock,
+                  control: ControlServer, stopping: asyncio.Event) -> bool:
+    """Whether there is a configuration again; False: told to stop. Workers are left alone."""
+    kept_name = known_name(paths) or check_name("host", name or _machine_name())
+    certificate = ensure_certificate(paths.certificate, paths.private_key, kept_name)
+    rescue = Rescue(paths, error, name=kept_name, version=importlib.metadata.version("volrep"), listen=listen,
+                    certificate=certificate, port=port or known_port(paths), clock=clock, stopping=stopping)
+    log.error("%s: %s; %s", error.id, error.text, error.hint)
+    control.turn_to(rescue)
+    sys.stdout.write(f"damaged: engine {kept_name}, pid {os.getpid()}, state {paths.root}: {error.id}: {error.text}\n")
+    sys.stdout.flush()
+    notify(f"READY=1\nSTATUS={error.id}: {error.text}")
+    waits = [asyncio.create_task(event.wait()) for event in (rescue.restored, stopping)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+    return rescue.restored.is_set()
+
+
+def _machine_name() -> str:
+    return socket.gethostname().partition(".")[0][:NAME_MAX_CHARS]
+
+
+def _host(paths: StateDir, name: str | None, store: Store, events: Events, clock: Clock,
+          stopping: asyncio.Event) -> Host:
+    kept_name = engine_name(store, name)
+    certificate = ensure_certificate(paths.certificate, paths.private_key, kept_name)
+    problem = check_identity(store, certificate)
+    return Host(name=kept_name, version=importlib.metadata.version("volrep"), paths=paths, store=store, events=events,
+                clock=clock, certificate=certificate, pid=os.getpid(), started_ns=clock.wall_ns(), problem=problem,
+                stopping=stopping)
+
+
+async def _serve(host: Host, listen: str, port: int | None, control: ControlServer) -> None:
+    sock, host.port = replication_port(host.store, listen, port)
+    host.listen = listen
     door = Door(sock, lambda hello, link: hand_over(host, hello, link),
                 lambda text: host.events.happened("link_refused", text), host.clock)
-    control = ControlServer(host)
     try:
-        await control.serve(host.paths.control_socket)
         released.wipe_all(host)
         await serve_attach.forget_lost(host)
+        if host.problem:
+            host.events.happened("identity_new", host.problem)
         for rvg in host.store.rvgs():
             host.supervise(rvg)
+        control.turn_to(host)
         strays = asyncio.create_task(end_strays(host), name="strays")
         door.open()
         host.events.happened("engine_start", f"engine {host.name} {host.version} serves, pid {host.pid}, "
@@ -136,15 +195,13 @@ async def _serve(host: Host, sock: socket.socket) -> None:
         sys.stdout.write(f"ready: engine {host.name}, pid {host.pid}, replication port {host.port}, "
                          f"state {host.paths.root}\n")
         sys.stdout.flush()
-        notify("READY=1")
+        notify("READY=1\nSTATUS=serving")
         await host.stopping.wait()
         notify("STOPPING=1")
         strays.cancel()
     finally:
         await door.close()
         await host.stop_workers()
-        await control.close()
-        host.paths.control_socket.unlink(missing_ok=True)
 
 
 def hand_over(host: Host, hello: HelloLine, sock: socket.socket) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -15,6 +16,7 @@ from volrep.engine.api import PROTOCOL, EngineStatus, RvgInfo
 from volrep.engine.events import Events
 from volrep.engine.identity import fingerprint
 from volrep.engine.paths import StateDir, check_socket_path
+from volrep.engine.rebuild import Rebuilder
 from volrep.engine.spawn import worker_argv
 from volrep.engine.store import Change, RvgObject, Store
 from volrep.engine.supervisor import Supervisor
@@ -32,6 +34,11 @@ Call = Callable[["Host", Any, str], Awaitable[Any]]
 """A method: (host, request, name of the client) -> response."""
 
 
+def key_print(key: str) -> str:
+    """Whether two ends have the same key, without telling it: it is 32 random bytes, which no hash gives away."""
+    return sha256(f"volrep link key {key}".encode()).hexdigest()[:16]
+
+
 @dataclass
 class Host:
     """Everything of one engine. `stopping` is set when the engine is to end."""
@@ -43,20 +50,25 @@ class Host:
     events: Events
     clock: Clock
     certificate: str
-    listen: str
-    port: int
     pid: int
     started_ns: int
+    listen: str = ""
+    port: int = 0  # of replication, once it is open
+    problem: str = ""
     supervisors: dict[tuple[str, str], Supervisor] = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     volumes_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
+    def __post_init__(self) -> None:
+        self.rebuilder = Rebuilder(self.paths, self.name)
+
     def status(self) -> EngineStatus:
         return EngineStatus(
             name=self.name, version=self.version, protocol=PROTOCOL, pid=self.pid, state_dir=str(self.paths.root),
             port=self.port, listen=self.listen, certificate=self.certificate,
-            fingerprint=fingerprint(self.certificate), started_ns=self.started_ns, rvgs=len(self.supervisors))
+            fingerprint=fingerprint(self.certificate), started_ns=self.started_ns, rvgs=len(self.supervisors),
+            problem=self.problem or self.store.copy_problem)
 
     def lock(self, dg: str, rvg: str) -> asyncio.Lock:
         """Held by whoever changes this RVG. It lives as long as somebody holds or awaits it."""
@@ -108,14 +120,15 @@ class Host:
     async def info_of(self, rvg: RvgObject) -> RvgInfo:
         """As clients see it: without keys, with the worker's status when it gives one."""
         config = self.config_of(rvg)
+        prints = {link.link_id: key_print(link.key) for link in config.links}
         for link in config.links:
             link.key = ""
         supervisor = self.supervisors.get((rvg.dg, rvg.name))
         if supervisor is None:
-            return RvgInfo(config=config, status=None, problem="the worker is stopped")
+            return RvgInfo(config=config, status=None, problem="the worker is stopped", key_prints=prints)
         status, problem = await supervisor.status()
         return RvgInfo(config=config, status=status, problem=problem, worker_pid=supervisor.pid,
-                       worker_restarts=supervisor.restarts)
+                       worker_restarts=supervisor.restarts, key_prints=prints)
 
     # ---- workers
 

@@ -12,22 +12,43 @@ import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 
+from volrep.engine.store import Store
 from volrep.ports.disk import save_file
 
 _NOT_BEFORE, _NOT_AFTER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2126, 1, 1, tzinfo=UTC)
 
 
 def ensure_certificate(certificate_path: Path, key_path: Path, name: str) -> str:
-    """The certificate (PEM), made together with its key when either is missing.
+    """The certificate (PEM), made together with its key when either is missing or they do not belong together.
 
-    The key is written first: a crash in between leaves a key that nobody has pinned, and both are made again.
-    Raises OSError.
+    The key is written first: a crash in between leaves a key that nobody has pinned, and both are made again. Whether
+    an identity that peers have pinned was lost, `check_identity` says. Raises OSError.
     """
-    if not (certificate_path.exists() and key_path.exists()):
+    if not _usable(certificate_path, key_path):
         key, certificate = _make(name)
         save_file(key_path, key, mode=0o600)
         save_file(certificate_path, certificate, mode=0o644)
     return certificate_path.read_text()
+
+
+def _usable(certificate_path: Path, key_path: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate_path, key_path)
+    except (OSError, ssl.SSLError, ValueError):  # lost, damaged, or halves of two identities: no peer accepts it
+        return False
+    return True
+
+
+def check_identity(store: Store, certificate: str) -> str:
+    """Keep the fingerprint of the identity in use; why peers will refuse it when it is another than before, else ""."""
+    before, now = store.setting("fingerprint"), fingerprint(certificate)
+    if before != now:
+        with store.change(None):
+            store.put_setting("fingerprint", now)
+    if before in (None, now):
+        return ""
+    return ("the engine's certificate or key was lost or damaged and both were made anew: other hosts refuse its links "
+            "until `volrep engine rebuild` has made the change known to them")
 
 
 def fingerprint(certificate: str) -> str:

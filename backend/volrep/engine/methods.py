@@ -9,6 +9,9 @@ from volrep.engine.host import Call
 HANDLERS: dict[str, Call] = {
     "hello": serve_engine.hello,
     "engine.status": serve_engine.status,
+    "engine.find": serve_engine.find,
+    "engine.take": serve_engine.take,
+    "engine.restore": serve_engine.restore,
     "engine.stop": serve_engine.stop,
     "volume.create": serve_volumes.create,
     "volume.add": serve_volumes.add,

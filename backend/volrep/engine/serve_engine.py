@@ -7,9 +7,13 @@ from volrep.engine.api import (
     EngineStatus,
     EventList,
     EventsRequest,
+    FindRequest,
+    Found,
     Hello,
     HistoryList,
+    RestoreRequest,
     Scope,
+    TakeRequest,
 )
 from volrep.engine.host import Host
 from volrep.model.errors import VolrepError
@@ -32,6 +36,34 @@ async def stop(host: Host, _request: Nothing, client: str) -> Nothing:
     host.events.happened("engine_stop", f"asked to stop by {client or 'a client'}")
     host.stopping.set()
     return Nothing()
+
+
+async def find(host: Host, request: FindRequest, _client: str) -> Found:
+    status = host.status()
+    return await host.rebuilder.find(status.state, status.problem, status.port, request)
+
+
+async def take(host: Host, request: TakeRequest, _client: str) -> Nothing:
+    _check_empty(host)
+    await host.rebuilder.take(request)
+    return Nothing()
+
+
+async def restore(host: Host, request: RestoreRequest, client: str) -> EngineStatus:
+    """On an engine that has nothing configured: a host set up afresh on the disks of one that was lost."""
+    if request.from_copy:
+        raise VolrepError(messages.NOTHING_LOST, host=host.name, what="the engine serves it")
+    _check_empty(host)
+    host.rebuilder.fill(host.store, request, client)
+    for rvg in host.store.rvgs():
+        host.supervise(rvg)
+    return host.status()
+
+
+def _check_empty(host: Host) -> None:
+    rvgs, volumes = host.store.rvgs(), host.store.volumes()
+    if rvgs or volumes:
+        raise VolrepError(messages.NOTHING_LOST, host=host.name, what=f"{len(rvgs)} RVGs, {len(volumes)} volumes")
 
 
 async def list_events(host: Host, request: EventsRequest, _client: str) -> EventList:

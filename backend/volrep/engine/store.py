@@ -1,8 +1,8 @@
 """The configuration of one host, kept: objects, settings and the history of every change.
 
 Knows how objects lie in the database and that each change is one transaction together with its line of
-history: after a crash a change is there with its history, or neither is. Must not know whether a change makes
-sense (volrep.engine.rules), nor workers.
+history: after a crash a change is there with its history, or neither is; and that what is read is what was written
+(volrep.engine.seal). Must not know whether a change makes sense (volrep.engine.rules), nor workers.
 
 All calls are short and synchronous; the engine makes them from its event loop, so nothing can come between what
 was read and what is written next.
@@ -11,6 +11,7 @@ was read and what is written next.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,19 @@ from typing import Any
 
 from volrep.engine.api import AttachInfo, HistoryEntry
 from volrep.engine.schema import open_database
+from volrep.engine.seal import (
+    COPY_NAME,
+    SEALED,
+    BadCopy,
+    Copy,
+    Tables,
+    check_seal,
+    load_copy,
+    put_seal,
+    read_tables,
+    save_copy,
+    write_tables,
+)
 from volrep.model.config import ExportConfig, LinkConfig, Role, Shape, VolumeConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
@@ -27,6 +41,8 @@ from volrep.ports.clock import Clock
 
 HISTORY_MAX = 100_000  # lines kept: at 1 KiB each 100 MB, years of an operator's work
 _SECRETS = {"key", "private_key"}
+
+log = logging.getLogger("volrep.engine")
 
 
 class RvgObject(Shape):
@@ -59,11 +75,63 @@ class Change:
 class Store:
     """See the module. One instance per engine; not for several threads."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Open or create. Raises VR-1704, VR-1705, VR-1706."""
+    def __init__(self, path: Path, clock: Clock, lost: str = "") -> None:
+        """Open, or create unless something is `lost` (volrep.engine.schema). Raises VR-1704, VR-1705, VR-1706."""
         self.path = path
+        self.copy_path = path.with_name(COPY_NAME)
+        self.copy_problem = ""  # why the last change is in the database alone
         self._clock = clock
-        self._db = open_database(path, durable=True)
+        self._db = open_database(path, durable=True, lost=lost)
+        try:
+            self._changes = self._checked()
+        except BaseException:
+            self._db.close()
+            raise
+
+    @classmethod
+    def begin(cls, path: Path, clock: Clock, changes: int) -> Store:
+        """A new, empty store that takes the place of one that counted so many changes. Raises VR-1706."""
+        made = cls.__new__(cls)
+        made.path, made.copy_path, made.copy_problem = path, path.with_name(COPY_NAME), ""
+        made._clock = clock
+        made._db = open_database(path, durable=True)
+        made._changes = changes
+        return made
+
+    def load(self, tables: Tables) -> None:
+        """Within a change: everything that a copy holds, in the place of what is here."""
+        for table in SEALED:
+            self._db.execute(f"DELETE FROM {table}")
+        write_tables(self._db, tables)
+
+    def _checked(self) -> int:
+        """The changes counted so far, when database and copy agree that nothing is missing. Raises VR-1704."""
+        try:
+            changes, problem = check_seal(self._db)
+        except (sqlite3.Error, TypeError, ValueError) as error:  # a changed byte may make a row of another type
+            changes, problem = 0, str(error)
+        try:
+            copy = load_copy(self.copy_path)
+        except (BadCopy, OSError) as error:
+            log.warning("%s: %s; it is written anew", self.copy_path, error)
+            copy = None
+        if not problem and copy is not None and copy.changes > changes:
+            problem = (f"it ends with change {changes}, its copy with change {copy.changes}: its write-ahead log "
+                       "was lost, or an older file was put in its place")
+        if problem:
+            raise VolrepError(messages.STORE_DAMAGED, path=self.path, reason=problem)
+        if copy is None or copy.changes < changes:
+            self._save_copy(Copy(changes, self._clock.wall_ns(), read_tables(self._db)))
+        return changes
+
+    def _save_copy(self, copy: Copy) -> None:
+        """A copy that cannot be written costs the copy, not the change, which is durable already."""
+        try:
+            save_copy(self.copy_path, copy)
+            self.copy_problem = ""
+        except OSError as error:
+            self.copy_problem = f"{self.copy_path}: {error.strerror or error}"
+            log.error("configuration not copied: %s", self.copy_problem)
 
     def close(self) -> None:
         self._db.close()
@@ -72,12 +140,13 @@ class Store:
     def change(self, change: Change | None) -> Iterator[int]:
         """One transaction, with its line of history; gives that line's id (0 without one).
 
-        Everything is undone when the body raises. Raises VR-1706 when it cannot be written.
+        Everything is undone when the body raises. Raises VR-1706 when it cannot be written. The copy follows.
         """
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._remember(change) if change is not None else 0
+                tables = put_seal(self._db, self._changes + 1)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -85,6 +154,8 @@ class Store:
                 raise
         except sqlite3.Error as error:
             raise VolrepError(messages.STORE_FAILED, path=self.path, reason=error) from error
+        self._changes += 1
+        self._save_copy(Copy(self._changes, self._clock.wall_ns(), tables))
 
     # ---- settings
 

@@ -63,6 +63,7 @@ class SrlHeader:
     distrust: str = ""  # why no copy counts as equal any more; cleared when the links have been told
     volumes: list[dict[str, Any]] = field(default_factory=list)  # index, name, size_bytes, volume_id, stamp
     links: dict[str, dict[str, Any]] = field(default_factory=dict)
+    configured: dict[str, Any] = field(default_factory=dict)  # volrep.rvg.configured; {} when too long
     unknown: dict[str, Any] = field(default_factory=dict)  # fields of a newer version, written back
 
     def generation_at(self, lsn: int) -> int:
@@ -82,11 +83,17 @@ def encode_slot(header: SrlHeader, counter: int) -> bytes:
     body_fields = dict(header.unknown)
     body_fields.update((name, getattr(header, name)) for name in _FIELDS)
     body_fields["history"] = header.history[-HISTORY_MAX:]
-    body = json.dumps(body_fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    body = _body(body_fields)
+    if len(body) > BODY_MAX_BYTES:
+        body = _body(body_fields | {"configured": {}})
     if len(body) > BODY_MAX_BYTES:
         raise VolrepError(messages.SRL_HEADER_FULL, rvg=header.rvg, size_bytes=len(body), limit_bytes=BODY_MAX_BYTES)
     crc = crc32c(body, crc32c(_CHECKED.pack(VERSION, counter, len(body))))
     return _FRAME.pack(_MAGIC, VERSION, counter, len(body), crc) + body
+
+
+def _body(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def decode_slot(data: bytes | bytearray | memoryview, path: str) -> tuple[int, SrlHeader]:

@@ -23,6 +23,7 @@ EVENTS_WAITING_MAX = 1000
 
 class WorkerMethod(StrEnum):
     CONFIGURE = "configure"  # RvgConfig -> RvgStatus; opens, recovers, listens; idempotent
+    CONFIG = "config"  # Nothing -> RvgConfig as last delivered, keys included: for an engine that has lost its own
     STATUS = "status"  # Nothing -> RvgStatus
     LINK_START = "link.start"  # LinkStart -> RvgStatus
     LINK_STOP = "link.stop"  # LinkRef -> RvgStatus

@@ -179,13 +179,19 @@ def link_steps(primary: HostView, secondary: HostView, wanted: Wanted, attribute
 
 def _link_step(here: HostView, remote: HostView, wanted: Wanted, attributes: dict[str, str], fresh: Fresh) -> Step:
     remote_status = _status(remote)
-    link = LinkConfig(link_id=fresh.link_id, name=rlink_name(remote.name, wanted.name), remote_host=remote.name,
-                      remote_address=remote.address, remote_port=remote_status.port,
-                      peer_certificate=remote_status.certificate, key=fresh.key, attributes=attributes)
+    link = link_to(remote, wanted.name, fresh.link_id, fresh.key, attributes)
     return Step(f"{here.name}: add link {link.name} to {remote.address} port {remote_status.port}, certificate "
                 f"{remote_status.fingerprint[:23]}…",
                 Call(here.name, "link.add", LinkAdd(dg=wanted.dg, rvg=wanted.name, link=link)),
                 (Call(here.name, "link.remove", LinkOf(dg=wanted.dg, rvg=wanted.name, link_id=fresh.link_id)),))
+
+
+def link_to(remote: HostView, rvg: str, link_id: str, key: str, attributes: dict[str, str]) -> LinkConfig:
+    """One end, with what the other host says of itself now."""
+    status = _status(remote)
+    return LinkConfig(link_id=link_id, name=rlink_name(remote.name, rvg), remote_host=remote.name,
+                      remote_address=remote.address, remote_port=status.port, peer_certificate=status.certificate,
+                      key=key, attributes=attributes)
 
 
 def _status(view: HostView) -> EngineStatus:

@@ -14,6 +14,7 @@ from typing import Any
 from volrep.engine.api import RvgInfo
 from volrep.model.attributes import effective
 from volrep.model.status import LinkState, LinkStatus, RvgStatus
+from volrep.rds import pins
 from volrep.rds.world import Member, Rds, World
 
 Document = dict[str, Any]
@@ -130,6 +131,10 @@ def _differences(primary: Member, secondary: Member) -> list[Document]:
     near, far = primary.link_to(host), secondary.link_to(primary.host.name)
     if near is None or far is None or near.link_id != far.link_id:
         messages.append(f"the link to {primary.host.name} has one end only")
+    for one, other in ((primary, secondary), (secondary, primary)):
+        if wrong := pins.mistaken(one, other):
+            messages.append(f"{one.host.name} knows {other.host.name} by {' and '.join(wrong)}: "
+                            f"`volrep -H {other.host.name} engine rebuild` puts that right")
     return [{"host": host, "message": message} for message in messages]
 
 

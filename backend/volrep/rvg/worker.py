@@ -22,6 +22,7 @@ from volrep.model.status import KState, Recovered, RvgState, RvgStatus, SrlStatu
 from volrep.model.worker import LinkRef, LinkStart, LogDumpRequest, WorkerMethod
 from volrep.nbd.exports import ExportInfo, ExportTable
 from volrep.nbd.listener import Listener
+from volrep.rvg import configured
 from volrep.rvg.control import Reply
 from volrep.rvg.damage import damage_of, failed_end, lost_records, rvg_flags
 from volrep.rvg.dialling import Dialler
@@ -62,6 +63,7 @@ class Worker:
         self._refuser: Refuser | None = None
         self._waiting_configure: list[tuple[RvgConfig, Reply]] = []
         self._methods: dict[str, Callable[[dict[str, Any], list[socket.socket]], dict[str, Any]]] = {
+            WorkerMethod.CONFIG: lambda _, __: self._configuration(),
             WorkerMethod.STATUS: lambda _, __: self.status().model_dump(mode="json"),
             WorkerMethod.LINK_START: self._link_start,
             WorkerMethod.LINK_STOP: lambda p, _: self._link_do(p, OutLink.stop),
@@ -177,6 +179,14 @@ class Worker:
         if self.primary is not None:
             self._adopt_links(config, self.primary)
             self._adopt_exports(config, self.primary)
+        self._describe(config)
+
+    def _describe(self, config: RvgConfig) -> None:
+        """Keep in the SRL what only the engine knows. Behind `_adopt_links`: the header is written with all links."""
+        journal, described = self.journal, configured.said(config)
+        if journal is not None and journal.failure is None and journal.header.configured != described:
+            journal.header.configured = described
+            journal.try_save_header()
 
     def _adopt_links(self, config: RvgConfig, primary: Primary) -> None:
         wanted = {link.link_id: link for link in config.links}
@@ -271,6 +281,11 @@ class Worker:
             raise VolrepError(messages.RVG_NOT_RUNNING, rvg=self.config.name, host=self.config.host,
                               reason=self._reason())
         return dump_log(self.journal, asked).model_dump(mode="json")
+
+    def _configuration(self) -> dict[str, Any]:
+        if self.config is None:
+            raise VolrepError(messages.WORKER_UNCONFIGURED)
+        return self.config.model_dump(mode="json")
 
     # status
 

@@ -117,8 +117,7 @@ def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path, damage: bytes)
 
 
 def test_a_page_gone_bad_is_found_at_the_start(store: Store) -> None:
-    for number in range(200):
-        store.put_volume(volume(f"v{number}"))
+    change_volumes(store, 200)
     store.close()
     data = bytearray(store.path.read_bytes())
     data[3 * 4096:4 * 4096] = os.urandom(4096)

@@ -11,7 +11,8 @@ ENGINE_NAME_DIFFERS = Message(1702, "the engine of {state_dir} is named {stored}
 PORT_IN_USE = Message(1703, "the replication port {listen}:{port} cannot be listened on: {reason}",
                       "`ss -ltnp` shows who has it; choose another with --port", Exit.FAILED)
 STORE_DAMAGED = Message(1704, "the configuration {path} is damaged: {reason}",
-                        "nothing was changed; put a copy of the file back, or move it away to start empty", Exit.FAILED)
+                        "nothing was changed, workers go on; `volrep engine rebuild` puts it together again",
+                        Exit.FAILED)
 STORE_NEWER = Message(1705, "the configuration {path} has format version {found}; this version reads up to {known}",
                       "run the volrep version that wrote it, or a newer one", Exit.REFUSED)
 STORE_FAILED = Message(1706, "the configuration {path} cannot be written: {reason}",
@@ -99,3 +100,13 @@ BAD_MOUNT_POINT = Message(1765, "{mount} cannot be mounted on: {reason}", "name 
                           Exit.USAGE)
 STILL_ATTACHED = Message(1766, "volume {volume} is attached as {device}",
                          "detach it first: `volrep -g {dg} detach {volume}`", Exit.REFUSED)
+
+NO_COPY = Message(1780, "there is no intact copy of the configuration: {problem}",
+                  "leave it out: `volrep engine rebuild from=parts` builds from workers and SRL headers", Exit.REFUSED)
+NOT_TAKEN = Message(1781, "RVG {rvg} cannot be taken into the configuration: {reason}",
+                    "run `volrep --dry-run engine rebuild` again: it shows what is there now", Exit.REFUSED)
+NOTHING_LOST = Message(1782, "the configuration of {host} is whole ({what}); nothing is rebuilt over it",
+                       "only an engine that is damaged, or has nothing configured, takes what is found", Exit.REFUSED)
+NOTHING_FOUND = Message(1783, "nothing was found to rebuild the configuration of {host} from",
+                        "say where its SRLs are: `volrep -H {host} engine rebuild search=DIRECTORY,DEVICE`",
+                        Exit.REFUSED)
