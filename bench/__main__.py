@@ -15,26 +15,40 @@ from pathlib import Path
 from bench.contenders import CONTENDERS, make
 from bench.contenders.qemu import version
 from bench.errors import BenchError
+from bench.experiments import EXPERIMENTS
+from bench.experiments.base import FULL, QUICK
 from bench.load import WORKLOADS
+from bench.picture import svg
 from bench.report import markdown
-from bench.rounds import Plan, run_rounds
+from bench.rounds import Plan, Say, run_rounds
+from bench.sample import Row, Sample
 from bench.targets import TARGETS
 
 OUT = Path(__file__).parent / "out"
+ROWS = (*WORKLOADS, *EXPERIMENTS)
+QUICK_CONTENDERS = ("disk", "nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-async-tls",
+                    "volrep-sync")
+QUICK_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", "read-64k", "drain", "autosync",
+              "round-trip", "screen")
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="volrep beside its peers, on the same disk")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of each measurement")
-    parser.add_argument("--size-mib", type=int, default=256, help="size of the volume")
-    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="default: all of %(default)s")
-    parser.add_argument("--rows", default=",".join(WORKLOADS), help="default: all of %(default)s")
+    parser.add_argument("--quick", action="store_true",
+                        help="one short round of the most telling rows and contenders: below three minutes")
+    parser.add_argument("--rounds", type=int, help="default: 3, quick: 1")
+    parser.add_argument("--seconds", type=float, help="length of each load, default: 2, quick: 1")
+    parser.add_argument("--size-mib", type=int, default=256, help="size of the volume (default: %(default)s)")
+    parser.add_argument("--contenders", help=f"of {','.join(CONTENDERS)}")
+    parser.add_argument("--rows", help=f"of {','.join(ROWS)}")
     parser.add_argument("--place", type=Path, default=Path("/var/tmp"),
                         help="short path of a directory on the disk to measure on (default: %(default)s)")
     chosen = parser.parse_args(argv)
-    for option, known in (("contenders", CONTENDERS), ("rows", WORKLOADS)):
-        names = getattr(chosen, option).split(",")
+    chosen.rounds = chosen.rounds or (1 if chosen.quick else 3)
+    chosen.seconds = chosen.seconds or (1.0 if chosen.quick else 2.0)
+    for option, known, quick in (("contenders", CONTENDERS, QUICK_CONTENDERS), ("rows", ROWS, QUICK_ROWS)):
+        given = getattr(chosen, option)
+        names = given.split(",") if given else list(quick if chosen.quick else known)
         unknown = [name for name in names if name not in known]
         if unknown:
             parser.error(f"{option}: {', '.join(unknown)}; there are {', '.join(known)}")
@@ -56,33 +70,56 @@ def conditions(chosen: argparse.Namespace) -> list[str]:
         f"{chosen.rounds} rounds of {chosen.seconds:g} s, contenders in turn; medians, spread is lowest–highest, "
         "÷ ref is the median of the rounds' own ratios to the contender in bold; CPU and RSS (peaks) are of all "
         "server processes until the copy is complete",
-        "; ".join(version(program) for program in ("fio", "nbdkit", "qemu-nbd")),
+        "; ".join(version(program) for program in ("fio", "nbdkit", "qemu-nbd", "nbdcopy")),
     ]
+
+
+def measure(chosen: argparse.Namespace, say: Say) -> tuple[list[Sample], list[Row], dict[str, str], list[str]]:
+    """Samples, rows, promises, and what could not be measured with the reason."""
+    plan = Plan(chosen.rounds, chosen.seconds, chosen.size_mib << 20, chosen.place.resolve())
+    samples: list[Sample] = []
+    rows: list[Row] = []
+    promises: dict[str, str] = {}
+    failed: list[str] = []
+    workloads = [WORKLOADS[name] for name in chosen.rows if name in WORKLOADS]
+    if workloads:
+        contenders = make(chosen.contenders)
+        samples += run_rounds(contenders, workloads, plan, say)
+        rows += [w.row for w in workloads]
+        promises |= {c.name: c.durability for c in contenders}
+    for name in (name for name in chosen.rows if name in EXPERIMENTS):
+        experiment = EXPERIMENTS[name](QUICK if chosen.quick else FULL)
+        rows += experiment.rows
+        promises |= experiment.promises
+        try:
+            samples += experiment.run(plan, say)
+        except BenchError as error:  # the other rows are still worth their time; the report says what is missing
+            failed.append(f"not measured, {name}: {error}")
+            say(failed[-1])
+    return samples, rows, promises, failed
 
 
 def main(argv: list[str]) -> int:
     chosen = arguments(argv)
     chosen.place.mkdir(parents=True, exist_ok=True)
     OUT.mkdir(exist_ok=True)
-    before = conditions(chosen)
-    workloads = [WORKLOADS[name] for name in chosen.rows]
-    contenders = make(chosen.contenders)
-    plan = Plan(chosen.rounds, chosen.seconds, chosen.size_mib << 20, chosen.place.resolve())
+    said = conditions(chosen)
     try:
-        samples = run_rounds(contenders, workloads, plan, lambda line: print(line, file=sys.stderr, flush=True))
+        samples, rows, promises, failed = measure(chosen, lambda line: print(line, file=sys.stderr, flush=True))
     except BenchError as error:
         print(f"no measurement: {error}", file=sys.stderr)
         return 1
-    promises = {c.name: c.durability for c in contenders}
-    verdicts = [target.judge(samples) for target in TARGETS]
-    report = markdown(samples, [w.row for w in workloads], promises, verdicts, before)
+    said += [line.partition("\n")[0] for line in failed]
+    report = markdown(samples, rows, promises, [target.judge(samples) for target in TARGETS], said)
     stem = OUT / time.strftime("%Y%m%d-%H%M%S")
     stem.with_suffix(".json").write_text(json.dumps(
-        {"conditions": before, "promises": promises, "samples": [asdict(s) for s in samples]}, indent=1))
+        {"conditions": said, "promises": promises, "rows": [asdict(r) for r in rows],
+         "samples": [asdict(s) for s in samples]}, indent=1))
     stem.with_suffix(".md").write_text(report)
+    stem.with_suffix(".svg").write_text(svg(samples, rows, f"volrep and its peers, {said[0].partition(',')[0]}"))
     print(report)
-    print(f"samples kept in {stem.with_suffix('.json')}", file=sys.stderr)
-    return 0
+    print(f"samples, table and picture kept as {stem}.json, .md, .svg", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ def run_rounds(contenders: Sequence[Contender], workloads: Sequence[Workload], p
     with running(contenders, plan):
         for number in range(1, plan.rounds + 1):
             for workload in workloads:
-                able = [c for c in contenders if (c.readable if workload.reads else c.writable)]
+                able = [c for c in contenders if (c.readable or not workload.reads)
+                        and (not workload.of or c.name in workload.of)]
                 for contender in able if number % 2 else reversed(able):
                     sample = _measure(number, contender, workload, plan, samples)
                     say(f"round {number}/{plan.rounds}  {workload.name:<15} {contender.name:<18} "

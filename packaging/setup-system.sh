@@ -49,6 +49,8 @@ test  required nbdkit            nbdkit             nbdkit                "disks
 test  required qemu-storage-daemon qemu-system-common qemu-img            "disks whose every write is on record"
 bench required nbdkit_file       nbdkit             nbdkit-basic-plugins  "measured against"
 bench required qemu-nbd          qemu-utils         qemu-img              "measured against"
+bench required rsync              rsync              rsync                 "measured against"
+bench useful   pgbench            postgresql-contrib postgresql-contrib    "load for a database on a replicated volume"
 '
 
 # sbin directories are not on everybody's PATH, but that is where sshd, mkfs and nft live.
@@ -76,6 +78,7 @@ there() {
         # Debian keeps the programs of PostgreSQL out of PATH
         postgres_server) command -v postgres > /dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/postgres' > /dev/null ;;
         pg_amcheck) command -v pg_amcheck > /dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/pg_amcheck' > /dev/null ;;
+        pgbench) command -v pgbench > /dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/pgbench' > /dev/null ;;
         qemu-storage-daemon)  # newer Debian and Ubuntu ship it apart from qemu-system-common
             command -v qemu-storage-daemon > /dev/null 2>&1 ;;
         *) command -v "$1" > /dev/null 2>&1 ;;

@@ -21,10 +21,9 @@ STOP_DEADLINE_S = 30.0
 class Contender(ABC):
     """One server under test. `start` makes fresh files of `size_bytes` in `folder`; `stop` ends all it started.
 
-    `durability`: what a completed write has been promised. `writable`, `readable`: which loads it takes part in.
+    `durability`: what a completed write has been promised. `readable`: it takes part in loads that read, too.
     """
 
-    writable = True
     readable = False
 
     def __init__(self, name: str, durability: str) -> None:

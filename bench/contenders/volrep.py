@@ -18,7 +18,7 @@ from tests.system.engines import PROGRAM, EngineProcess
 SRL_BYTES = 1 << 30  # 5 s of 4 KiB writes at 40,000/s are 832 MiB: the load does not fill it while the copy follows
 VERB_DEADLINE_S = 120.0
 SETTLE_DEADLINE_S = 120.0
-DG, RVG, VOLUME, SRL = "benchdg", "bench_rvg", "bench_dv", "bench_srl"
+DG, RVG, VOLUME, SRL = "bench", "rvg", "volume", "srl"
 PRIMARY, SECONDARY = "london", "tokyo"
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.contenders import make
 from bench.contenders.qemu import QemuMirror
 from bench.errors import BenchError
+from bench.experiments.base import Extent
+from bench.experiments.copying import Autosync
 from bench.load import WORKLOADS
 from bench.rounds import Plan, run_rounds
 
@@ -38,4 +41,22 @@ def test_a_copy_that_differs_is_no_measurement(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("bench.rounds.EQUAL_DEADLINE_S", 0.1)
     with pytest.raises(BenchError, match="differ"):
         run_rounds([_LosingMirror("qemu-mirror")], [WORKLOADS["write-qd1"]], _plan(tmp_path), lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_experiment_compares_both_ways_of_copying_the_same(tmp_path: Path) -> None:
+    """The first copy by volrep and by nbdcopy, 16 MiB: both finish, volrep's is compared byte by byte."""
+    extent = Extent(drain_mib=16, volume_mib=16, pgbench_scale=1, pgbench_seconds=1, stall_seconds=1)
+    samples = Autosync(extent).run(_plan(tmp_path), lambda line: None)
+    assert {s.contender for s in samples} == {"volrep-autosync", "nbdcopy"}
+    assert all(s.value > 1 and s.cpu_s > 0 for s in samples)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pair_changes_its_mode_between_two_measurements(tmp_path: Path) -> None:
+    """Synchronous and asynchronous in turn on one pair; the copy is compared at the end."""
+    contenders = make(["volrep-async", "volrep-sync"])
+    samples = run_rounds(contenders, [WORKLOADS["write-qd32"]], _plan(tmp_path), lambda line: None)
+    assert [s.contender for s in samples] == ["volrep-async", "volrep-sync"]
+    assert all(s.value > 10 for s in samples)
     assert list(tmp_path.iterdir()) == []

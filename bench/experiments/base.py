@@ -1,0 +1,78 @@
+"""What an experiment is: rows that need more than a load on a volume; it starts and stops what it needs itself."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from bench.errors import BenchError
+from bench.rounds import Plan, Say
+from bench.sample import Row, Sample
+
+POLL_S = 0.005  # of states that have no event to wait for: what a time measured so may be too long
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much an experiment does; `--quick` does less."""
+
+    drain_mib: int
+    volume_mib: int  # of autosync and the copying peers
+    pgbench_scale: int
+    pgbench_seconds: float
+    stall_seconds: float
+
+
+FULL = Extent(drain_mib=1024, volume_mib=1024, pgbench_scale=50, pgbench_seconds=8, stall_seconds=10)
+QUICK = Extent(drain_mib=256, volume_mib=256, pgbench_scale=5, pgbench_seconds=2, stall_seconds=2)
+
+
+class Experiment(ABC):
+    """`rows` it fills, `promises` of the contenders that only it knows."""
+
+    rows: ClassVar[tuple[Row, ...]]
+    promises: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, extent: Extent) -> None:
+        self.extent = extent
+
+    @abstractmethod
+    def rounds(self, folder: Path, plan: Plan) -> Iterator[Sample]:
+        """Start, measure in rounds that alternate between contenders, stop. Raises BenchError."""
+
+    def run(self, plan: Plan, say: Say) -> list[Sample]:
+        units = {row.name: row.unit for row in self.rows}
+        samples = []
+        with scratch(plan.place) as folder:
+            for sample in self.rounds(folder, plan):
+                say(f"round {sample.round}/{plan.rounds}  {sample.row:<15} {sample.contender:<18} "
+                    f"{sample.value:>10,.3g} {units[sample.row]}")
+                samples.append(sample)
+        return samples
+
+
+@contextmanager
+def scratch(place: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="vrb", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def seconds_until(right: Callable[[], bool], what: str, deadline_s: float = 120.0) -> float:
+    """Polls. Raises BenchError."""
+    start_s = time.monotonic()
+    while not right():
+        if time.monotonic() > start_s + deadline_s:
+            raise BenchError(f"waited {deadline_s:g} s in vain for {what}")
+        time.sleep(POLL_S)
+    return time.monotonic() - start_s
