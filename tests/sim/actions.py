@@ -1,0 +1,242 @@
+"""What can happen to a run: the operator's verbs and the faults, each a row of `ACTIONS`.
+
+A row has two functions: `choose` draws the arguments when the plan is made, `do` carries them out. To add a verb (a
+role change, say), add a row, and name it in a scenario.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from tests.sim.plan import Setting
+from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, Ring
+
+if TYPE_CHECKING:
+    from tests.sim.host import SimHost
+    from tests.sim.run import Run
+
+Args = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    choose: Callable[[Random, Setting], Args]
+    do: Callable[..., None]
+
+
+def _host(random: Random, setting: Setting) -> int:
+    """0 is the Primary."""
+    return int(random.choice((0, 0, *range(1, setting.secondaries + 1))))
+
+
+def _secondary(random: Random, setting: Setting) -> int:
+    return random.randint(1, setting.secondaries)
+
+
+# the operator
+
+def _start(run: Run, secondary: int) -> None:
+    run.start_link(secondary)
+
+
+def _verb(method: str) -> Callable[..., None]:
+    return lambda run, secondary: run.ask(method, {"link_id": run.link_id(secondary)})
+
+
+def _attributes(run: Run, secondary: int, synchronous: str, sync_ack: str) -> None:
+    run.set_attributes(secondary, {"synchronous": synchronous, "sync_ack": sync_ack})
+
+
+def _restart(run: Run, host: int) -> None:
+    """A clean stop, and a start."""
+    process = run.host(host).process
+    if process is not None:
+        process.call("shutdown", {})
+        run.world.after(0.05, lambda: run.gone(run.host(host)))
+
+
+# crashes
+
+def _kill(run: Run, host: int, power: bool, steps: int, down_s: float) -> None:
+    """`steps`: calls to the outside until it dies in the middle of one; 0: now, between two turns of its loop."""
+    found = run.host(host)
+    if found.process is None:
+        return
+    found.down_s = down_s
+    if steps:
+        found.process.crash_power, found.process.crash_in = power, steps
+    else:
+        run.oracle.probe(found)
+        found.kill(power=power)
+
+
+def _kill_all(run: Run, power: bool, down_s: float) -> None:
+    for host in run.hosts:
+        if host.process is not None:
+            host.down_s = down_s * run.world.between(0.3, 1.0)
+            host.kill(power=power)
+
+
+def _probe(run: Run, host: int) -> None:
+    run.oracle.probe(run.host(host))
+
+
+# the network
+
+def _cut(run: Run, secondary: int) -> None:
+    for stream in run.net.between(run.host(0).name, run.host(secondary).name):
+        stream.connection_broken()
+
+
+def _partition(run: Run, secondary: int, ways: str, for_s: float) -> None:
+    a, b = run.host(0).name, run.host(secondary).name
+    if ways in ("both", "there"):
+        run.net.block(a, b, for_s)
+    if ways in ("both", "back"):
+        run.net.block(b, a, for_s)
+
+
+def _spoil_stream(run: Run, secondary: int, after_bytes: int, how: str) -> None:
+    """A byte still to come breaks the connection or has a bit turned; one of the next connection if none is there."""
+    streams = run.net.between(run.host(0).name, run.host(secondary).name)
+    if not streams:
+        if how == "break":
+            run.net.break_next = after_bytes
+        else:
+            run.net.flip_next = after_bytes
+        return
+    pipe = run.world.random.choice(streams).outgoing
+    if how == "break":
+        pipe.break_at_byte = pipe.passed_bytes + after_bytes
+    else:
+        pipe.flip_at_byte = pipe.passed_bytes + after_bytes
+
+
+def _slow_net(run: Run, delay_s: float, for_s: float) -> None:
+    before, run.net.delays_s = run.net.delays_s, (delay_s / 4, delay_s)
+    run.world.after(for_s, lambda: setattr(run.net, "delays_s", before))
+
+
+# disks
+
+def _disk_error(run: Run, host: int, disk: int, what: str, full: bool) -> None:
+    found = run.host(host)
+    trouble = list(found.disks.values())[disk % len(found.disks)].trouble
+    setattr(trouble, what, 1)
+    trouble.write_errno = errno.ENOSPC if full else errno.EIO
+    found.disk_errors += 1
+
+
+def _slow_disk(run: Run, host: int, delay_s: float, for_s: float) -> None:
+    found = run.host(host)
+
+    def set_to(slow_s: float) -> None:
+        found.slow_s = slow_s
+        if found.process is not None:
+            found.process.background.slow_s = slow_s
+
+    set_to(delay_s)
+    run.world.after(for_s, lambda: set_to(0.0))
+
+
+def _rot_log(run: Run, host: int, where: float, bit: int) -> None:
+    """One bit of the log, somewhere between its tail and where something later says that it was durable."""
+    found = run.host(host)
+    process = found.process
+    if process is None or process.worker.journal is None or process.failed is not None:
+        return
+    journal = process.worker.journal
+    end_lsn = run.oracle.history.proved_lsn if host == 0 else journal.header.durable_lsn
+    tail_lsn = journal.retained_lsn()
+    if end_lsn - tail_lsn < 64:
+        return
+    found.disk_errors += 1
+    lsn = tail_lsn + int((end_lsn - tail_lsn - 1) * where)
+    found.srl.rot(Ring(found.srl.size_bytes).offset(lsn), bit)
+
+
+def _rot_header(run: Run, host: int, slot: int, where: int, bit: int) -> None:
+    """One bit of one header slot; the worker is alone with the other slot when it starts next."""
+    run.host(host).disk_errors += 1
+    run.host(host).srl.rot(slot * SLOT_BYTES + where, bit)
+
+
+def _misdirect(run: Run, host: int) -> None:
+    found = run.host(host)
+    found.srl.trouble.misdirect = 1
+    found.disk_errors += 1
+    assert found.srl.size_bytes > HEADER_AREA_BYTES
+
+
+def _clock(run: Run, host: int, jump_s: float) -> None:
+    process = run.host(host).process
+    if process is not None:
+        process.clock.wall_offset_ns += int(jump_s * 1e9)
+
+
+def _revert(run: Run, secondary: int, age_s: float) -> None:
+    """The host comes back with disks as they were: a snapshot of the machine was restored."""
+    found = run.host(secondary)
+    saved = _Saved(found)
+
+    def restore() -> None:
+        if found.process is not None:
+            found.process.loop.undone = True
+        found.kill(power=True)
+        saved.put_back()
+        run.oracle.reverted(found)
+
+    run.world.after(age_s, restore)
+
+
+class _Saved:
+    """Disks and folder of a host at one moment."""
+
+    def __init__(self, host: SimHost) -> None:
+        self._host = host
+        self._disks = {path: disk.after_power_loss(host.random) for path, disk in host.disks.items()}
+        self._files = dict(host.files)
+
+    def put_back(self) -> None:
+        for path, data in self._disks.items():
+            self._host.disks[path].replace(data)
+        self._host.files = self._files
+
+
+ACTIONS: dict[str, Row] = {
+    "start": Row(lambda r, s: {"secondary": _secondary(r, s)}, _start),
+    "stop": Row(lambda r, s: {"secondary": _secondary(r, s)}, _verb("link.stop")),
+    "pause": Row(lambda r, s: {"secondary": _secondary(r, s)}, _verb("link.pause")),
+    "resume": Row(lambda r, s: {"secondary": _secondary(r, s)}, _verb("link.resume")),
+    "attributes": Row(lambda r, s: {"secondary": _secondary(r, s), "synchronous": r.choice(("off", "override")),
+                                    "sync_ack": r.choice(("network", "data"))}, _attributes),
+    "restart": Row(lambda r, s: {"host": _host(r, s)}, _restart),
+    "kill": Row(lambda r, s: {"host": _host(r, s), "power": r.random() < 0.5,
+                              "steps": r.choice((0, r.randint(1, 12), r.randint(1, 120))),
+                              "down_s": round(r.choice((r.uniform(0.1, 0.5), r.uniform(0.5, 8))), 3)}, _kill),
+    "kill_all": Row(lambda r, s: {"power": r.random() < 0.7, "down_s": round(r.uniform(0.1, 3), 3)}, _kill_all),
+    "probe": Row(lambda r, s: {"host": _host(r, s)}, _probe),
+    "cut": Row(lambda r, s: {"secondary": _secondary(r, s)}, _cut),
+    "partition": Row(lambda r, s: {"secondary": _secondary(r, s), "ways": r.choice(("both", "there", "back")),
+                                   "for_s": round(r.choice((r.uniform(0.05, 1), r.uniform(1, 12))), 3)}, _partition),
+    "break": Row(lambda r, s: {"secondary": _secondary(r, s), "how": "break",
+                               "after_bytes": r.choice((r.randint(0, 600), r.randint(0, 100_000)))}, _spoil_stream),
+    "flip": Row(lambda r, s: {"secondary": _secondary(r, s), "how": "flip",
+                              "after_bytes": r.choice((r.randint(0, 600), r.randint(0, 100_000)))}, _spoil_stream),
+    "slow_net": Row(lambda r, s: {"delay_s": round(r.uniform(0.01, 0.4), 3), "for_s": round(r.uniform(0.5, 6), 3)},
+                    _slow_net),
+    "disk_error": Row(lambda r, s: {"host": _host(r, s), "disk": r.randrange(3), "full": r.random() < 0.3,
+                                    "what": r.choice(("write_errors", "sync_errors", "read_errors"))}, _disk_error),
+    "slow_disk": Row(lambda r, s: {"host": _host(r, s), "delay_s": round(r.uniform(0.02, 2), 3),
+                                   "for_s": round(r.uniform(0.5, 6), 3)}, _slow_disk),
+    "rot_log": Row(lambda r, s: {"host": _host(r, s), "where": round(r.random(), 6), "bit": r.randrange(8)}, _rot_log),
+    "rot_header": Row(lambda r, s: {"host": _host(r, s), "slot": r.randrange(2), "where": r.randrange(600),
+                                    "bit": r.randrange(8)}, _rot_header),
+    "misdirect": Row(lambda r, s: {"host": _host(r, s)}, _misdirect),
+    "clock": Row(lambda r, s: {"host": _host(r, s), "jump_s": round(r.uniform(-30, 30), 3)}, _clock),
+    "revert": Row(lambda r, s: {"secondary": _secondary(r, s), "age_s": round(r.uniform(0.2, 4), 3)}, _revert),
+}

@@ -1,0 +1,346 @@
+"""Who knows what must be true, and says so when it is not.
+
+Five promises (`docs/robustness.md`): completed writes survive; a consistent Secondary is a prefix of the Primary's
+order and holds what completed under synchronous replication in force; no history is overwritten without an order;
+memory is bounded; when faults stop, all become equal.
+
+Crashes are looked at without ending the run: `probe` takes a host's disks as a loss of power would leave them now, has
+volrep recover them, and compares every byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING
+
+from tests.sim.disk import SimDisk, SimFile
+from tests.sim.history import History, Wish
+from tests.sim.loop import SimLoop, Verdict, Violation, World
+from tests.sim.net import SimStream
+from volrep.link.logbuffer import BUFFER_BYTES
+from volrep.link.outbox import CONTROL_MAX
+from volrep.log.ring import Ring
+from volrep.model.errors import VolrepError
+from volrep.model.status import LinkState
+from volrep.rvg import limits, primary
+from volrep.rvg.opening import Opened, open_rvg
+from volrep.rvg.outlink import OutLink
+
+if TYPE_CHECKING:
+    from tests.sim.host import Process, SimHost
+
+PROBE_AT_COMPLETION = 0.02
+
+
+class OutOfReach(Verdict):
+    """What happened to a disk cannot be told from what is allowed; the run ends without a verdict."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of one Secondary."""
+
+    promised_lsn: int = 0  # completed under synchronous replication that is in force
+    promised_durable: bool = False  # sync_ack=data: also after its loss of power
+    acked_lsn: int = 0  # said to be durable, for this order
+    order_id: str = ""
+
+
+@dataclass
+class Oracle:
+    world: World
+    hosts: dict[str, SimHost]
+    primary_name: str
+    random: Random
+    history: History = field(init=False)
+    standings: dict[str, Standing] = field(init=False)
+    orders: set[str] = field(default_factory=set)  # what the operator has ordered
+    probes: int = 0
+    reads: int = 0
+    failures: list[str] = field(default_factory=list)  # FAIL states met, each with its reason
+    _numbers: int = 0
+
+    def __post_init__(self) -> None:
+        here = self.hosts[self.primary_name]
+        self.history = History([v.size_bytes for v in here.config.volumes])
+        self.standings = {name: Standing() for name in self.hosts if name != self.primary_name}
+        for host in self.hosts.values():
+            host.on_started = self.started
+            host.on_turn = self.turned
+            host.on_dead = self.died
+
+    def new_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    # what happens
+
+    def observe(self, process: Process) -> None:
+        journal = process.worker.journal
+        if process.host.name == self.primary_name and journal is not None and process.opened:
+            self.history.observe(process.host.srl, journal.end_lsn)
+
+    def started(self, process: Process) -> None:
+        """Recovered: what it goes on with must be right already."""
+        journal = process.worker.journal
+        assert journal is not None
+        host = process.host
+        if host.name == self.primary_name:
+            self._primary_recovered(host, journal.end_lsn)
+            self.history.owed.clear()
+        elif journal.header.consistent and not self._is_out_of_reach(host, journal.end_lsn):
+            self._compare(host, {d.path: d.shown for d in host.volumes}, journal.end_lsn, "after its start")
+
+    def _primary_recovered(self, host: SimHost, end_lsn: int) -> None:
+        history = self.history
+        if end_lsn > history.end_lsn:
+            history.observe(host.srl, end_lsn)
+        elif end_lsn < history.end_lsn:
+            if self._is_out_of_reach(host, end_lsn):
+                raise OutOfReach(f"{host.name} lost the last write of its log to a disk that said it was written")
+            for name, other in self.hosts.items():
+                self._not_ahead(name, other, end_lsn)
+            history.cut_at(end_lsn)
+        self._compare(host, {d.path: d.shown for d in host.volumes}, end_lsn, "after its start")
+
+    def _not_ahead(self, name: str, other: SimHost, end_lsn: int) -> None:
+        process = other.process
+        if name == self.primary_name or process is None or process.worker.secondary is None:
+            return
+        journal = process.worker.secondary.journal
+        if journal.failure is None and self.standings[name].order_id and journal.durable_lsn > end_lsn:
+            raise Violation(f"{name} has the log up to LSN {journal.durable_lsn}, its Primary only up to {end_lsn}")
+
+    def died(self, process: Process) -> None:
+        """Before a loss of power takes its part: what was logged by then may have reached the Secondaries."""
+        self.observe(process)
+        if process.host.name != self.primary_name:
+            standing = self.standings[process.host.name]
+            if not standing.promised_durable:
+                standing.promised_lsn = 0
+
+    def turned(self, process: Process) -> None:
+        worker = process.worker
+        self.observe(process)
+        if worker.failure is not None and not process.failure_seen:
+            process.failure_seen = True
+            self._failed(process, worker.failure)
+        if worker.primary is not None:
+            self._watch_links(worker.primary)
+        elif worker.secondary is not None:
+            self._watch_secondary(process.host)
+        self._check_memory(process)
+
+    def _failed(self, process: Process, failure: VolrepError) -> None:
+        host = process.host
+        self.failures.append(f"{host.name}: {failure.id} {failure.text}")
+        if not host.disk_errors:
+            raise Violation(f"{host.name} is in FAIL though nothing is wrong with its disks: {failure.id} "
+                            f"{failure.text}")
+        host.on_failed(process)
+
+    def refused(self, process: Process, wish: Wish) -> None:
+        if not process.host.disk_errors:
+            raise Violation(f"request {wish.number} got an error though nothing is wrong with the disks")
+
+    def reverted(self, host: SimHost) -> None:
+        """The host was put back to an older image: what it had said since is void."""
+        self.standings[host.name] = Standing()
+
+    # synchronous replication and orders
+
+    def completed_some(self, process: Process) -> None:
+        """Answers have just gone out."""
+        worker_primary = process.worker.primary
+        assert worker_primary is not None
+        for link in worker_primary.links.values():
+            name = link.config.remote_host
+            standing = self.standings[name]
+            if link.in_force:
+                durable = link.config.attributes.get("sync_ack") == "data"
+                peer = _peer(link)
+                if peer.undone or (peer.dead and not durable):
+                    standing.promised_lsn = 0  # the process that had them is gone; the Primary has yet to hear of it
+                    continue
+                standing.promised_lsn = self.history.completed_lsn
+                standing.promised_durable = durable
+                self._check_promise(name)
+        if self.random.random() < PROBE_AT_COMPLETION:
+            self.probe(process.host)
+
+    def _watch_links(self, here: primary.Primary) -> None:
+        for link in here.links.values():
+            standing = self.standings[link.config.remote_host]
+            if not link.in_force:
+                standing.promised_lsn = 0
+            if link.mind.order_id:
+                self.orders.add(link.mind.order_id)
+
+    def _watch_secondary(self, host: SimHost) -> None:
+        assert host.process is not None
+        assert host.process.worker.secondary is not None
+        journal = host.process.worker.secondary.journal
+        standing = self.standings[host.name]
+        order_id = str(journal.header.links.get("order", {}).get("order_id", ""))
+        if order_id != standing.order_id:
+            if order_id and order_id not in self.orders:
+                raise Violation(f"{host.name} began anew for an order {order_id} that nobody gave")
+            standing.order_id, standing.acked_lsn = order_id, 0
+        if journal.failure is None:
+            if journal.durable_lsn < standing.acked_lsn and not host.srl.damaged:
+                raise Violation(f"{host.name} went back from LSN {standing.acked_lsn} to {journal.durable_lsn} "
+                                "without an order")
+            standing.acked_lsn = journal.durable_lsn
+            self._check_promise(host.name)
+
+    def _check_promise(self, name: str) -> None:
+        """While synchronous replication is in force, the Secondary's process has every completed write."""
+        standing, process = self.standings[name], self.hosts[name].process
+        if not standing.promised_lsn or process is None or process.worker.secondary is None:
+            return
+        secondary = process.worker.secondary
+        if secondary.journal.failure is not None:
+            standing.promised_lsn = 0
+            return
+        has_lsn = max(secondary._buffer.verified_lsn, secondary.journal.durable_lsn)
+        if has_lsn < standing.promised_lsn:
+            raise Violation(f"{name} lacks writes that were completed under synchronous replication: it has LSN "
+                            f"{has_lsn}, completed were {standing.promised_lsn}")
+
+    # crashes
+
+    def probe(self, host: SimHost) -> None:
+        """Recover the host's disks as they would be found after a loss of power in this moment."""
+        self.probes += 1
+        disks = {path: disk.copy_after_power_loss(self.random) for path, disk in host.disks.items()}
+        try:
+            opened = _recover(host, disks)
+        except VolrepError as error:
+            if not host.disk_errors and self._has_begun(host):
+                raise Violation(f"{host.name} cannot be recovered after a loss of power: {error.id} "
+                                f"{error.text}") from error
+            return
+        end_lsn = opened.end.end_lsn
+        if not self._is_out_of_reach(host, end_lsn):
+            self._check_recovered(host, opened, {path: disk.shown for path, disk in disks.items()})
+
+    def _check_recovered(self, host: SimHost, opened: Opened, shown: dict[str, bytearray]) -> None:
+        end_lsn = opened.end.end_lsn
+        if host.name == self.primary_name:
+            if end_lsn < self.history.completed_lsn:
+                raise Violation(f"a loss of power of {host.name} would lose completed writes: its log would end at LSN "
+                                f"{end_lsn}, completed were {self.history.completed_lsn}")
+            if end_lsn <= self.history.end_lsn:
+                self._compare(host, shown, end_lsn, "after a loss of power")
+        elif opened.srl.header.consistent:
+            self._compare(host, shown, end_lsn, "after a loss of power")
+            standing = self.standings[host.name]
+            if standing.promised_durable and end_lsn < standing.promised_lsn:
+                raise Violation(f"{host.name} would lack writes after a loss of power that sync_ack=data has "
+                                f"completed: LSN {end_lsn}, completed were {standing.promised_lsn}")
+            if end_lsn < standing.acked_lsn:
+                raise Violation(f"{host.name} said that LSN {standing.acked_lsn} is durable; a loss of power leaves "
+                                f"{end_lsn}")
+
+    def _is_out_of_reach(self, host: SimHost, end_lsn: int) -> bool:
+        """Whether the log ends where its disk lost a write, with nothing behind it that says that it was there.
+
+        A disk that loses the last write before a crash cannot be told from a crash before that write.
+        """
+        if host.name == self.primary_name and end_lsn < self.history.proved_lsn:
+            return False
+        at = Ring(host.srl.size_bytes).offset(end_lsn)
+        return any(s <= at < e for s, e in host.srl.damaged)
+
+    @staticmethod
+    def _has_begun(host: SimHost) -> bool:
+        return f"made/{host.config.rvg_id}" in host.files
+
+    def _compare(self, host: SimHost, found: dict[str, bytearray], lsn: int, when: str) -> None:
+        images = self.history.image(lsn)
+        for volume in host.config.volumes:
+            if found[volume.path] != images[volume.index]:
+                at = next(i for i, (a, b) in enumerate(zip(found[volume.path], images[volume.index], strict=True))
+                          if a != b)
+                raise Violation(f"{host.name} {when}: volume {volume.name} differs from the Primary's order at LSN "
+                                f"{lsn}, first at byte {at}")
+
+    def check_read(self, wish: Wish, from_lsn: int, data: bytes) -> None:
+        """A read shows the volume as it was at one moment between its request and its answer."""
+        self.reads += 1
+        history = self.history
+        lsns = [from_lsn, *(e.lsn_end for e in history.entries[-256:] if e.lsn_end > from_lsn)]
+        end = wish.offset + wish.length
+        if not any(history.image(lsn)[wish.volume][wish.offset:end] == data for lsn in lsns):
+            raise Violation(f"read {wish.number} of volume {wish.volume} at {wish.offset} got bytes that were never "
+                            "there")
+
+    # memory
+
+    def _check_memory(self, process: Process) -> None:
+        worker = process.worker
+        if worker.primary is not None:
+            here = worker.primary
+            clients = sum(len(e.connections) for e in process.exports)
+            most_bytes = vars(primary)["BATCH_COMMIT_BYTES"] + clients * process.receive_bytes
+            _within(here._batch_bytes, most_bytes, "bytes in the Primary's batch")
+            _within(len(here._waiting), clients * process.in_flight_max, "completions that wait for a Secondary")
+            _within(len(here.lag._lsns), limits.LAG_SAMPLES_MAX + 1, "lag samples")
+            for link in here.links.values():
+                if link.sender is not None:
+                    _within(len(link.sender.outbox._items), CONTROL_MAX, "frames in an outbox")
+        elif worker.secondary is not None:
+            _within(len(worker.secondary._buffer.view), BUFFER_BYTES, "bytes of a log buffer")
+
+    # the end
+
+    def check_converged(self) -> None:
+        """Faults have stopped and time was given: everything is up to date, connected, and equal."""
+        here = self.hosts[self.primary_name]
+        assert here.process is not None
+        assert here.process.worker.primary is not None
+        self._compare(here, {d.path: d.shown for d in here.volumes}, self.history.end_lsn, "at the end")
+        for link in here.process.worker.primary.links.values():
+            host = self.hosts[link.config.remote_host]
+            assert host.process is not None
+            assert host.process.worker.secondary is not None
+            journal = host.process.worker.secondary.journal
+            if journal.durable_lsn != self.history.end_lsn or not journal.header.consistent:
+                raise Violation(f"{host.name} did not catch up: LSN {journal.durable_lsn} of {self.history.end_lsn}, "
+                                f"consistent={journal.header.consistent}, {link.mind.state} {link.mind.reason}")
+            self._compare(host, {d.path: d.shown for d in host.volumes}, self.history.end_lsn, "at the end")
+
+    def caught_up(self) -> bool:
+        here = self.hosts[self.primary_name].process
+        if here is None or here.worker.primary is None:
+            return False
+        for link in here.worker.primary.links.values():
+            there = self.hosts[link.config.remote_host].process
+            if (there is None or there.worker.secondary is None or link.mind.state != LinkState.ACTIVE
+                    or there.worker.secondary.journal.durable_lsn != self.history.end_lsn or not link.mind.consistent
+                    or link.mind.acked_lsn != self.history.end_lsn
+                    or not there.worker.secondary.journal.header.consistent):
+                return False
+        return True
+
+
+def _peer(link: OutLink) -> SimLoop:
+    """The process at the other end of a connected link, which may be dead by now."""
+    assert link.sender is not None
+    stream = link.sender.stream
+    assert isinstance(stream, SimStream)
+    assert stream.peer is not None
+    return stream.peer.loop
+
+
+def _within(found: int, limit: int, what: str) -> None:
+    if found > limit:
+        raise Violation(f"{found} {what}, the limit is {limit}")
+
+
+def _recover(host: SimHost, disks: dict[str, SimDisk]) -> Opened:
+    def open_file(path: str, *, exclusive: bool) -> SimFile:
+        return SimFile(disks[path], -1, lambda: False)
+
+    return open_rvg(host.config, open_file)

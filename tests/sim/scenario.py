@@ -1,0 +1,128 @@
+"""Kinds of runs by name: a setting, and how many of which actions. DRBD's test names where the feature is there.
+
+`plan(name, seed)` draws one. `mixed` has some of everything and is what most seeds run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+
+from tests.sim.actions import ACTIONS
+from tests.sim.application import Load
+from tests.sim.plan import Action, Plan, Setting, times
+
+_QUIET = Load(clients=1, pause_s=0.4, burst=2)
+_BUSY = Load(clients=2, pause_s=0.04, burst=6)
+_SYNC_NET, _SYNC_DATA = ({"synchronous": "override", "sync_ack": how} for how in ("network", "data"))
+_LIFE = {"kill": 5.0, "kill_all": 0.5, "probe": 12.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`counts`: actions of each kind in a run, on average. `fixed`: actions that every run has."""
+
+    why: str
+    setting: Setting
+    counts: dict[str, float]
+    fixed: tuple[Action, ...] = ()
+    vary: Callable[[Random, Setting], Setting] = lambda _, setting: setting
+
+
+def _any(random: Random, setting: Setting) -> Setting:
+    return replace(
+        setting, ring_bytes=random.choice((64, 128, 256, 512)) << 10,
+        volume_bytes=random.choice(((64 << 10,), (64 << 10, 96 << 10), (32 << 10, 32 << 10, 64 << 10))),
+        secondaries=random.choice((1, 2, 2)), delays_s=random.choice(((1e-4, 2e-3), (1e-3, 4e-2), (1e-2, 2e-1))),
+        window_bytes=random.choice((4, 32, 128)) << 10, cold=random.choice((0.0, 0.1, 0.6)),
+        attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)), tends=random.choice((0.0, 0.5, 1.0)), start=random.choice(("autosync", "blank")),
+        load=random.choice((Load(), _BUSY, _QUIET, replace(Load(), zeroes=0.3, trims=0.2, hot=0.9))))
+
+
+_BASE = Setting()
+SCENARIOS: dict[str, Scenario] = {
+    "mixed": Scenario(
+        "some of everything", _BASE,
+        {**_LIFE, "start": 2.0, "stop": 0.6, "pause": 1.5, "resume": 2.0, "attributes": 2.0, "restart": 1.0, "cut": 2.0,
+         "partition": 1.5, "break": 2.0, "flip": 0.7, "slow_net": 0.7, "slow_disk": 0.7, "clock": 0.5, "revert": 0.1},
+        vary=_any),
+    "disks": Scenario(
+        "errors, full disks and failed syncs on every disk", _BASE,
+        {**_LIFE, "disk_error": 4.0, "slow_disk": 1.5, "start": 3.0, "cut": 1.0}, vary=_any),
+    "rot": Scenario(
+        "logs that rot and writes that land elsewhere", _BASE,
+        {**_LIFE, "rot_log": 1.2, "rot_header": 0.8, "misdirect": 0.5, "start": 2.0, "cut": 1.0}, vary=_any),
+    "ahead-behind": Scenario(
+        "a slow line and a small log: links overflow, are started again, overflow again",
+        replace(_BASE, ring_bytes=64 << 10, delays_s=(2e-2, 2e-1), window_bytes=4 << 10, load=_BUSY),
+        {**_LIFE, "start": 12.0}),
+    "brief-resync": Scenario(
+        "connections that break for a moment; nothing is copied anew", replace(_BASE, ring_bytes=256 << 10),
+        {"break": 12.0, "cut": 8.0, "probe": 12.0}),
+    "busy-resync": Scenario(
+        "writes all over while a copy runs", replace(_BASE, load=replace(_BUSY, hot=0.1)),
+        {"stop": 5.0, "start": 8.0, "probe": 16.0, "cut": 1.0}),
+    "connect-abort": Scenario(
+        "connections that die within HELLO, WELCOME, START", _BASE,
+        {"cut": 10.0, "break": 20.0, "flip": 4.0, "probe": 8.0, "kill": 2.0}),
+    "consistent-after-sync": Scenario(
+        "the end of a copy (SYNC_END, CONSISTENT) meets kills and cuts on one side", replace(_BASE, load=_QUIET),
+        {"stop": 6.0, "start": 9.0, "kill": 6.0, "cut": 4.0, "probe": 20.0}),
+    "force-resync": Scenario(
+        "orders given again and again", _BASE, {"stop": 9.0, "start": 12.0, "kill": 2.0, "probe": 10.0}),
+    "lost-primary-after-no-writes": Scenario(
+        "a Primary that has nothing to say dies, all die", replace(_BASE, load=replace(_QUIET, pause_s=4.0)),
+        {"kill": 6.0, "kill_all": 2.0, "probe": 8.0}),
+    "protocol-a-io": Scenario(
+        "asynchronous writes, long delays, kills",
+        replace(_BASE, delays_s=(5e-2, 2e-1), load=_BUSY, ring_bytes=256 << 10),
+        {**_LIFE, "start": 2.0}),
+    "protocol-c-io": Scenario(
+        "synchronous writes, durable on both sides, kills and losses of power", replace(_BASE, attributes=_SYNC_DATA),
+        {**_LIFE, "cut": 3.0, "partition": 2.0}),
+    "protocol-b-io": Scenario(
+        "synchronous writes, in the Secondaries' memory", replace(_BASE, attributes=_SYNC_NET),
+        {**_LIFE, "cut": 3.0, "partition": 2.0}),
+    "resync-after-primary-crash": Scenario(
+        "the Primary dies while it copies", replace(_BASE, load=replace(Load(), hot=0.0)),
+        {"kill": 8.0, "stop": 3.0, "start": 6.0, "probe": 12.0}),
+    "resync-interrupt": Scenario(
+        "copies interrupted on either side, many times", replace(_BASE, cold=0.6),
+        {"kill": 5.0, "break": 8.0, "partition": 2.0, "stop": 3.0, "start": 6.0, "probe": 12.0}),
+    "resync-write-during-pause": Scenario(
+        "pauses amid a copy, writes meanwhile", _BASE,
+        {"pause": 8.0, "resume": 10.0, "stop": 2.0, "start": 4.0, "kill": 2.0, "probe": 10.0}),
+    "revert-older-data": Scenario(
+        "a Secondary is put back to an older image of itself", replace(_BASE, ring_bytes=256 << 10),
+        {"revert": 3.0, "kill": 2.0, "start": 3.0, "probe": 12.0}),
+    "send-error-when-congested": Scenario(
+        "breaks while the stream takes nothing", replace(_BASE, window_bytes=2 << 10, load=_BUSY),
+        {"break": 10.0, "partition": 4.0, "slow_net": 2.0, "start": 4.0, "probe": 8.0}),
+    "suspend-resume-io": Scenario(
+        "disks so slow that everything waits", replace(_BASE, ring_bytes=64 << 10, cold=0.6),
+        {"slow_disk": 8.0, "kill": 2.0, "start": 4.0, "probe": 10.0}),
+    "third-node": Scenario(
+        "one Secondary copies while the other streams, and changes places", replace(_BASE, ring_bytes=64 << 10),
+        {"stop": 6.0, "start": 10.0, "kill": 3.0, "partition": 2.0, "probe": 14.0}),
+    "write-during-resync": Scenario(
+        "hot spots written again and again under a copy", replace(_BASE, load=replace(_BUSY, hot=0.95, odd=0.5)),
+        {"stop": 4.0, "start": 7.0, "cut": 2.0, "probe": 16.0}),
+}
+NAMES = tuple(SCENARIOS)
+
+
+def plan(name: str, seed: int) -> Plan:
+    scenario = SCENARIOS[name]
+    random = Random(f"{name}/{seed}")
+    setting = scenario.vary(random, scenario.setting)
+    actions: list[Action] = list(scenario.fixed)
+    for kind, count in scenario.counts.items():
+        choose = ACTIONS[kind].choose
+        actions += [(at_s, kind, choose(random, setting)) for at_s in times(random, count, setting.seconds)]
+    return Plan(seed, name, setting, tuple(sorted(actions, key=lambda a: a[0])))
+
+
+def name_for(seed: int) -> str:
+    """Half of all seeds are `mixed`, the others take turns."""
+    return "mixed" if seed % 2 else NAMES[seed // 2 % len(NAMES)]
