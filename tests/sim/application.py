@@ -45,6 +45,7 @@ class Load:
     trims: float = 0.05
     flushes: float = 0.05
     hot: float = 0.5  # part of the writes that go to the first eighth of a volume
+    same_size: bool = False  # every write has `write_bytes`
     odd: float = 0.1  # part of the writes that keep to no sector
 
 
@@ -99,7 +100,8 @@ class Client:
             length = random.randint(1, load.write_bytes)
             offset = random.randrange(0, size - length + 1)
         else:
-            length = random.randint(1, load.write_bytes // SECTOR_BYTES) * SECTOR_BYTES
+            length = load.write_bytes if load.same_size else (
+                random.randint(1, load.write_bytes // SECTOR_BYTES) * SECTOR_BYTES)
             reach = size if random.random() >= load.hot else max(load.write_bytes, size // 8)
             offset = random.randrange(0, (reach - length) // SECTOR_BYTES + 1) * SECTOR_BYTES
         number = int.from_bytes(cookie, "little")

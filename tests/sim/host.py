@@ -129,6 +129,7 @@ class Process:
         self.events: list[tuple[str, str]] = []
         self.opened = False
         self.failure_seen = False
+        self.answers = 0  # times that answers went out to applications
         self.receive_bytes = 0  # what one client may bring at once
         self.in_flight_max = 0
         self.worker = Worker(WorkerPorts(

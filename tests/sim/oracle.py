@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tests.sim.host import Process, SimHost
 
 PROBE_AT_COMPLETION = 0.02
+PROBES_AT_FIRST = 3  # after a start: what an earlier run left behind the log's end is still there
 
 
 class OutOfReach(Verdict):
@@ -166,7 +167,8 @@ class Oracle:
                 standing.promised_lsn = self.history.completed_lsn
                 standing.promised_durable = durable
                 self._check_promise(name)
-        if self.random.random() < PROBE_AT_COMPLETION:
+        process.answers += 1
+        if process.answers <= PROBES_AT_FIRST or self.random.random() < PROBE_AT_COMPLETION:
             self.probe(process.host)
 
     def _watch_links(self, here: primary.Primary) -> None:
@@ -214,8 +216,12 @@ class Oracle:
         """Recover the host's disks as they would be found after a loss of power in this moment."""
         self.probes += 1
         disks = {path: disk.copy_after_power_loss(self.random) for path, disk in host.disks.items()}
+        if host.process is not None:
+            self.observe(host.process)
         try:
             opened = _recover(host, disks)
+        except AssertionError as error:
+            raise Violation(f"{host.name}: recovery after a loss of power met an assert: {error}") from error
         except VolrepError as error:
             if not host.disk_errors and self._has_begun(host):
                 raise Violation(f"{host.name} cannot be recovered after a loss of power: {error.id} "
@@ -233,6 +239,9 @@ class Oracle:
                                 f"{end_lsn}, completed were {self.history.completed_lsn}")
             if end_lsn <= self.history.end_lsn:
                 self._compare(host, shown, end_lsn, "after a loss of power")
+            elif host.process is not None and host.process.opened:
+                raise Violation(f"a loss of power of {host.name} would leave records that it never wrote: its log "
+                                f"would end at LSN {end_lsn}, it has written up to {self.history.end_lsn}")
         elif opened.srl.header.consistent:
             self._compare(host, shown, end_lsn, "after a loss of power")
             standing = self.standings[host.name]

@@ -251,7 +251,7 @@ def execute(plan: Plan) -> Outcome:
         except OutOfReach as beyond:
             run.dead_for_good = True
             outcome.failures.append(str(beyond))
-        except Violation as violation:
+        except AssertionError as violation:
             outcome.violation = f"at {run.world.now_s:.6f} s: {violation}"
             outcome.recent = [f"{at_s:12.6f}  {' '.join(map(str, what))}" for at_s, what in run.world.recent]
     outcome.trace_hash = run.world.trace_hash

@@ -14,7 +14,7 @@ from tests.sim.application import Load
 from tests.sim.plan import Action, Plan, Setting, times
 
 _QUIET = Load(clients=1, pause_s=0.4, burst=2)
-_BUSY = Load(clients=2, pause_s=0.04, burst=6)
+_BUSY = Load(clients=2, pause_s=0.07, burst=6)
 _SYNC_NET, _SYNC_DATA = ({"synchronous": "override", "sync_ack": how} for how in ("network", "data"))
 _LIFE = {"kill": 5.0, "kill_all": 0.5, "probe": 12.0}
 
@@ -36,8 +36,14 @@ def _any(random: Random, setting: Setting) -> Setting:
         volume_bytes=random.choice(((64 << 10,), (64 << 10, 96 << 10), (32 << 10, 32 << 10, 64 << 10))),
         secondaries=random.choice((1, 2, 2)), delays_s=random.choice(((1e-4, 2e-3), (1e-3, 4e-2), (1e-2, 2e-1))),
         window_bytes=random.choice((4, 32, 128)) << 10, cold=random.choice((0.0, 0.1, 0.6)),
-        attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)), tends=random.choice((0.0, 0.5, 1.0)), start=random.choice(("autosync", "blank")),
+        attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)), tends=random.choice((0.0, 0.5, 1.0)),
+        start=random.choice(("autosync", "blank")),
         load=random.choice((Load(), _BUSY, _QUIET, replace(Load(), zeroes=0.3, trims=0.2, hot=0.9))))
+
+
+def _modes(random: Random, setting: Setting) -> Setting:
+    return replace(setting, attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)),
+                   delays_s=random.choice(((1e-4, 2e-3), (1e-3, 2e-2))))
 
 
 _BASE = Setting()
@@ -61,8 +67,13 @@ SCENARIOS: dict[str, Scenario] = {
         "connections that break for a moment; nothing is copied anew", replace(_BASE, ring_bytes=256 << 10),
         {"break": 12.0, "cut": 8.0, "probe": 12.0}),
     "busy-resync": Scenario(
-        "writes all over while a copy runs", replace(_BASE, load=replace(_BUSY, hot=0.1)),
-        {"stop": 5.0, "start": 8.0, "probe": 16.0, "cut": 1.0}),
+        "writes all over while a copy runs", replace(_BASE, seconds=10.0, load=replace(_BUSY, hot=0.1)),
+        {"stop": 5.0, "start": 8.0, "probe": 16.0, "cut": 1.0}, vary=_modes),
+    "torn-tails": Scenario(
+        "batches of equal writes, torn, and written over by batches of equal writes",
+        replace(_BASE, load=Load(clients=2, pause_s=0.1, burst=6, write_bytes=448, same_size=True, odd=0.0, zeroes=0.0,
+                                 trims=0.0)),
+        {"kill": 14.0, "probe": 10.0}),
     "connect-abort": Scenario(
         "connections that die within HELLO, WELCOME, START", _BASE,
         {"cut": 10.0, "break": 20.0, "flip": 4.0, "probe": 8.0, "kill": 2.0}),
@@ -86,10 +97,10 @@ SCENARIOS: dict[str, Scenario] = {
         {**_LIFE, "cut": 3.0, "partition": 2.0}),
     "resync-after-primary-crash": Scenario(
         "the Primary dies while it copies", replace(_BASE, load=replace(Load(), hot=0.0)),
-        {"kill": 8.0, "stop": 3.0, "start": 6.0, "probe": 12.0}),
+        {"kill": 8.0, "stop": 3.0, "start": 6.0, "probe": 12.0}, vary=_modes),
     "resync-interrupt": Scenario(
         "copies interrupted on either side, many times", replace(_BASE, cold=0.6),
-        {"kill": 5.0, "break": 8.0, "partition": 2.0, "stop": 3.0, "start": 6.0, "probe": 12.0}),
+        {"kill": 5.0, "break": 8.0, "partition": 2.0, "stop": 3.0, "start": 6.0, "probe": 12.0}, vary=_modes),
     "resync-write-during-pause": Scenario(
         "pauses amid a copy, writes meanwhile", _BASE,
         {"pause": 8.0, "resume": 10.0, "stop": 2.0, "start": 4.0, "kill": 2.0, "probe": 10.0}),
@@ -106,8 +117,9 @@ SCENARIOS: dict[str, Scenario] = {
         "one Secondary copies while the other streams, and changes places", replace(_BASE, ring_bytes=64 << 10),
         {"stop": 6.0, "start": 10.0, "kill": 3.0, "partition": 2.0, "probe": 14.0}),
     "write-during-resync": Scenario(
-        "hot spots written again and again under a copy", replace(_BASE, load=replace(_BUSY, hot=0.95, odd=0.5)),
-        {"stop": 4.0, "start": 7.0, "cut": 2.0, "probe": 16.0}),
+        "hot spots written again and again under a copy",
+        replace(_BASE, seconds=10.0, load=replace(_BUSY, hot=0.95, odd=0.5)),
+        {"stop": 4.0, "start": 7.0, "cut": 2.0, "probe": 16.0}, vary=_modes),
 }
 NAMES = tuple(SCENARIOS)
 

@@ -1,4 +1,4 @@
-"""Simulated runs of a whole RDS: fixed seeds of every scenario, fresh ones, kept failures, and that a seed repeats itself."""
+"""Simulated runs of a whole RDS: fixed seeds of every scenario, fresh ones, kept failures; a seed repeats itself."""
 
 from __future__ import annotations
 

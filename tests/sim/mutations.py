@@ -1,0 +1,160 @@
+"""Bugs put in on purpose, one at a time: each must be found by some seed, or the oracles cannot fail.
+
+A mutation replaces text in the source of one function or more while a run lasts. Text that is no longer there is an
+error, so the list stays true to the code. `python -m tests.sim.mutations [NAME ...]` tries all (or some) and says which
+seed found each.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from tests.sim.run import execute
+from tests.sim.scenario import plan
+
+SEEDS_MAX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """`edits`: (function as "module:Class.name", text, its replacement). `scenarios`: where seeds look for it."""
+
+    name: str
+    edits: tuple[tuple[str, str, str], ...]
+    scenarios: tuple[str, ...] = ("mixed",)
+    quick: bool = False  # tried in every CI run
+
+
+MUTATIONS = (
+    Mutation("reply before sync", (
+        ("rvg.journal:Journal.append", "durable=True", "durable=False"),), quick=True),
+    Mutation("ack before verify", (
+        ("link.receiver:Receiver.refill", "lsn=self._buffer.verified_lsn", "lsn=self._buffer._filled_lsn"),),
+        ("protocol-b-io", "mixed")),
+    Mutation("data ack before the SRL has it", (
+        ("link.receiver:Receiver.refill", "aux=self._buffer.committed_lsn", "aux=self._buffer.verified_lsn"),),
+        ("protocol-c-io", "mixed"), quick=True),
+    Mutation("commit beyond the Primary's commit LSN", (
+        ("link.receiver:Receiver._due_bytes", "min(self._commit_lsn, self._buffer.verified_lsn)",
+         "self._buffer.verified_lsn"),
+        ("link.logbuffer:LogBuffer.take", "records[-1][6] <= commit_lsn", "True")), quick=True),
+    Mutation("incarnation not raised", (
+        ("rvg.opening:_recover", "end.incarnation) + 1", "end.incarnation)"),), ("torn-tails",)),
+    Mutation("no zeroes behind an append, incarnation not raised", (
+        ("log.srl:Srl.append", "min(free, HEADER_BYTES + -(after + HEADER_BYTES) % PAGE_BYTES)", "0"),
+        ("rvg.opening:_recover", "end.incarnation) + 1", "end.incarnation)")), ("torn-tails",)),
+    Mutation("region read before its writes are applied", (
+        ("link.sender:Sender._add_region", "self._log.applied_lsn < self.sent_lsn", "False"),),
+        ("write-during-resync", "busy-resync")),
+    Mutation("tail moved before the header says so", (
+        ("rvg.journal:Journal.has_room", "self.save_header()", "self.srl._written_tail_lsn = self.header.tail_lsn"),),
+        ("mixed", "ahead-behind")),
+    Mutation("checkpoint without a sync of the volumes", (
+        ("rvg.journal:Journal.checkpoint", "self.background.run(self.sync_volumes, done)",
+         "self.background.run(lambda: None, done)"),), quick=True),
+    Mutation("checkpoint beyond what the sync covered", (
+        ("rvg.journal:Journal.checkpoint", "max(self.header.applied_lsn, reached_lsn)", "self.applied_lsn"),)),
+    Mutation("regions before the header says inconsistent", (
+        ("rvg.secondary:Secondary.begin", "if not journal.try_save_header():", "if False:"),),
+        ("force-resync", "resync-interrupt")),
+    Mutation("regions acknowledged before they are durable", (
+        ("rvg.secondary:Secondary._sync_regions", "self.journal.background.run(self.journal.sync_volumes, done)",
+         "self.journal.background.run(lambda: None, done)"),), ("resync-interrupt", "mixed", "force-resync")),
+    Mutation("consistent before the log is applied that far", (
+        ("rvg.secondary:Secondary._check_consistent", "self.journal.applied_lsn < after_lsn", "False"),),
+        ("busy-resync", "write-during-resync")),
+    Mutation("copy goes on where it was, not where it was acknowledged", (
+        ("rvg.outlink:OutLink._started", "self._resync.rewind()", "pass"),), ("resync-interrupt",)),
+    Mutation("synchronous before the Secondary has caught up", (
+        ("rvg.outlink:OutLink.acked", "sender.network_lsn >= journal.end_lsn", "True"),),
+        ("protocol-b-io", "protocol-c-io", "mixed")),
+    Mutation("synchronous writes do not wait", (
+        ("rvg.primary:Primary._complete", "self._waiting or self._sync_floor_lsn() < end_lsn", "False"),),
+        ("protocol-b-io",), quick=True),
+    Mutation("payload memory given back before it is used", (
+        ("rvg.primary:Primary.commit", "journal, header = self.journal, self.journal.header",
+         "journal, header = self.journal, self.journal.header; [c.release() for c in holding]"),)),
+    Mutation("links hold nothing back", (
+        ("rvg.primary:Primary._retain_lsn", "min((link.retain_lsn for link in self.links.values()), "
+         "default=self.journal.end_lsn)", "self.journal.end_lsn"),), ("mixed", "brief-resync")),
+    Mutation("log bytes are taken unseen", (
+        ("log.record:cut", "checksum(view[payload:payload_end]) != payload_crc", "False"),), ("rot", "connect-abort")),
+    Mutation("frames are taken unseen", (
+        ("link.frames:FrameReader.received", "kind != _LOG and", "False and"),), ("connect-abort", "mixed")),
+    Mutation("damage is cut off like a torn tail", (
+        ("log.recovery:_Scan._end", "if not is_torn(bad, self._proof):", "if False:"),), ("rot",), quick=True),
+    Mutation("a batch that did not fit is forgotten", (
+        ("rvg.journal:Journal.checkpoint", "self.on_room()", "pass"),), ("suspend-resume-io", "mixed")),
+)
+
+
+def _target(where: str) -> tuple[Any, str, Any]:
+    module_name, _, path = where.partition(":")
+    module = importlib.import_module(f"volrep.{module_name}")
+    holder: Any = module
+    *outer, name = path.split(".")
+    for part in outer:
+        holder = getattr(holder, part)
+    return holder, name, module
+
+
+@contextmanager
+def mutated(mutation: Mutation) -> Iterator[None]:
+    """The code with the bug in it. Functions that other modules imported by name are replaced there, too."""
+    undo = []
+    try:
+        for where, text, replacement in mutation.edits:
+            holder, name, module = _target(where)
+            original = getattr(holder, name)
+            source = textwrap.dedent(inspect.getsource(original))
+            assert text in source, f"mutation {mutation.name!r}: {text!r} is no longer in {where}"
+            scope: dict[str, Any] = {}
+            exec(compile(source.replace(text, replacement), f"<{mutation.name}>", "exec"), vars(module), scope)
+            made = scope[name]
+            for place in [holder, *(m for m in list(sys.modules.values()) if m.__name__.startswith("volrep."))]:
+                if vars(place).get(name) is original:
+                    undo.append((place, name, original))
+                    setattr(place, name, made)
+        yield
+    finally:
+        for place, name, original in undo:
+            setattr(place, name, original)
+
+
+def hunt(mutation: Mutation, seeds_max: int = SEEDS_MAX) -> tuple[str, int, str] | None:
+    """(scenario, seed, violation) of the first run that finds the bug; None when none of the seeds does."""
+    with mutated(mutation):
+        for seed in range(1, seeds_max + 1):
+            for scenario in mutation.scenarios:
+                violation = execute(plan(scenario, seed)).violation
+                if violation:
+                    return scenario, seed, violation
+    return None
+
+
+def main(names: list[str]) -> int:
+    logging.disable(logging.CRITICAL)
+    missed = 0
+    for mutation in MUTATIONS:
+        if names and not any(n in mutation.name for n in names):
+            continue
+        started_s = time.monotonic()
+        found = hunt(mutation)
+        missed += found is None
+        where = f"{found[0]} seed {found[1]}, {found[2]}" if found else "NOT FOUND"
+        sys.stdout.write(f"{mutation.name}: {where} ({time.monotonic() - started_s:.1f} s)\n")
+        sys.stdout.flush()
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
