@@ -61,14 +61,18 @@ def _restart(run: Run, host: int) -> None:
 
 # crashes
 
-def _kill(run: Run, host: int, power: bool, steps: int, down_s: float) -> None:
-    """`steps`: calls to the outside until it dies in the middle of one; 0: now, between two turns of its loop."""
+def _kill(run: Run, host: int, power: bool, steps: int, in_log: bool, down_s: float) -> None:
+    """`steps`: calls to the outside until it dies in the middle of one; 0: now, between two turns of its loop.
+
+    `in_log`: only writes to the SRL count.
+    """
     found = run.host(host)
     if found.process is None:
         return
     found.down_s = down_s
     if steps:
         found.process.crash_power, found.process.crash_in = power, steps
+        found.process.crash_in_log = in_log
     else:
         run.oracle.probe(found)
         found.kill(power=power)
@@ -217,6 +221,7 @@ ACTIONS: dict[str, Row] = {
     "restart": Row(lambda r, s: {"host": _host(r, s)}, _restart),
     "kill": Row(lambda r, s: {"host": _host(r, s), "power": r.random() < 0.5,
                               "steps": r.choice((0, r.randint(1, 12), r.randint(1, 120))),
+                              "in_log": r.random() < 0.4,
                               "down_s": round(r.choice((r.uniform(0.1, 0.5), r.uniform(0.5, 8))), 3)}, _kill),
     "kill_all": Row(lambda r, s: {"power": r.random() < 0.7, "down_s": round(r.uniform(0.1, 3), 3)}, _kill_all),
     "probe": Row(lambda r, s: {"host": _host(r, s)}, _probe),

@@ -149,9 +149,9 @@ class SimDisk:
 
 
 class SimFile:
-    """`BlockFile` of one process. `step` is called before each call and may raise Crash."""
+    """`BlockFile` of one process. `step` is asked before each call whether the process dies in it."""
 
-    def __init__(self, disk: SimDisk, fd: int, step: Callable[[], bool]) -> None:
+    def __init__(self, disk: SimDisk, fd: int, step: Callable[[bool], bool]) -> None:
         self.disk = disk
         self.path = disk.path
         self.size_bytes = disk.size_bytes
@@ -265,7 +265,7 @@ class SimFile:
 
     def _begin(self, *, may_tear: bool = False) -> bool:
         assert not self._closed, f"{self.path} is used after close"
-        if not self._step():
+        if not self._step(may_tear):
             return False
         if may_tear:
             return True

@@ -123,6 +123,7 @@ class Process:
         self.background = SimBackground(self.loop)
         self.background.slow_s = host.slow_s
         self.crash_in = -1  # calls to disks and network until it dies in one; -1: never
+        self.crash_in_log = False  # only writes to the SRL count down
         self.crash_power = False
         self.files: list[SimFile] = []
         self.exports: list[SimListener] = []
@@ -137,9 +138,9 @@ class Process:
             dialler=lambda config: SimDialler(self, config), listen=self._listen,
             new_id=lambda: f"{world.random.getrandbits(128):032x}"), self._emit)
 
-    def step(self) -> bool:
-        """Before each call to the outside: whether the process dies in this one."""
-        if self.crash_in > 0:
+    def step(self, *, log: bool = False) -> bool:
+        """Before each call to the outside: whether the process dies in this one. `log`: it writes to the SRL."""
+        if self.crash_in > 0 and (log or not self.crash_in_log):
             self.crash_in -= 1
             return self.crash_in == 0
         return False
@@ -187,7 +188,8 @@ class Process:
         disk = self.host.disks[path]
         if exclusive and disk.holder is not None:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
-        file = SimFile(disk, -1, self.step)
+        is_log = disk is self.host.srl
+        file = SimFile(disk, -1, lambda writing: self.step(log=writing and is_log))
         file._fd = self.host.world.new_fd(file)
         self.files.append(file)
         return file

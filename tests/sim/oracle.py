@@ -350,6 +350,6 @@ def _within(found: int, limit: int, what: str) -> None:
 
 def _recover(host: SimHost, disks: dict[str, SimDisk]) -> Opened:
     def open_file(path: str, *, exclusive: bool) -> SimFile:
-        return SimFile(disks[path], -1, lambda: False)
+        return SimFile(disks[path], -1, lambda _: False)
 
     return open_rvg(host.config, open_file)
