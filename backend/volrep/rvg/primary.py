@@ -229,6 +229,13 @@ class Primary:
         self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
         self._fail_batch(owners, holding)
 
+    def close(self) -> None:
+        """The worker ends: log what fits, forget what still waits for room (it was never answered), end the links."""
+        self.commit()
+        self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
+        for link in self.links.values():
+            link.close()
+
     def _fail_batch(self, owners: list[tuple[Connection, list[bytes]]], holding: list[Connection]) -> None:
         for connection, cookies in owners:
             for cookie in cookies:

@@ -351,9 +351,7 @@ class Worker:
             listener.close()
         self._listeners.clear()
         if self.primary is not None:
-            self.primary.commit()
-            for link in self.primary.links.values():
-                link.close()
+            self.primary.close()
         if self.secondary is not None:
             self.secondary.close()
         if self.journal is not None:
