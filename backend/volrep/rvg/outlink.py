@@ -246,7 +246,9 @@ class OutLink:
         def done(stream: Stream | None, error: Exception | None) -> None:
             self._dialling = False
             if stream is not None and self.active and self.sender is None and self.config is dialled:
-                self.sender = Sender(stream, self._loop, self._primary, self, self._hello())
+                sender = Sender(stream, self._loop, self._primary, self, self._hello())
+                if not sender.closed:  # else HELLO met a connection that was gone: `lost` has dialled again
+                    self.sender = sender
                 return
             if stream is not None:
                 stream.close()
