@@ -52,6 +52,7 @@ class SimHost:
         self.on_exported: Exported = lambda *_: None
         self.on_started: Callable[[Process], None] = lambda _: None
         self.on_turn: Callable[[Process], None] = lambda _: None
+        self.on_event: Callable[[Process, str, str], None] = lambda *_: None
         self.on_failed: Callable[[Process], None] = lambda _: None
         self.on_dead: Callable[[Process], None] = lambda _: None
         net.hosts[self.name] = self
@@ -183,6 +184,7 @@ class Process:
     def _emit(self, kind: str, message: str) -> None:
         self.events.append((kind, message))
         self.host.world.note(self.loop.name, kind, message)
+        self.host.on_event(self, kind, message)
 
     def _open_file(self, path: str, *, exclusive: bool) -> SimFile:
         disk = self.host.disks[path]

@@ -59,6 +59,7 @@ class Oracle:
     orders: set[str] = field(default_factory=set)  # what the operator has ordered
     probes: int = 0
     reads: int = 0
+    reverts: int = 0
     failures: list[str] = field(default_factory=list)  # FAIL states met, each with its reason
     _numbers: int = 0
 
@@ -70,6 +71,7 @@ class Oracle:
             host.on_started = self.started
             host.on_turn = self.turned
             host.on_dead = self.died
+            host.on_event = self.said
 
     def new_number(self) -> int:
         self._numbers += 1
@@ -145,9 +147,15 @@ class Oracle:
         if not process.host.disk_errors:
             raise Violation(f"request {wish.number} got an error though nothing is wrong with the disks")
 
+    def said(self, process: Process, kind: str, message: str) -> None:
+        """A link that gives up for want of common history needs somebody who took history away."""
+        if kind == "rlk_detached" and not self.reverts and not any(h.disk_errors for h in self.hosts.values()):
+            raise Violation(f"{process.host.name} detached a link though no history was lost: {message}")
+
     def reverted(self, host: SimHost) -> None:
         """The host was put back to an older image: what it had said since is void."""
         self.standings[host.name] = Standing()
+        self.reverts += 1
 
     # synchronous replication and orders
 
