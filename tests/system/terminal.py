@@ -19,6 +19,7 @@ from tests.system.hosts import Operator
 from tests.system.waiting import wait_for
 
 ENTER_DEADLINE_S = 10
+EXIT_DEADLINE_S = 30  # an interpreter ends, and first what it had started
 
 
 class Terminal:
@@ -61,11 +62,16 @@ class Terminal:
         screen = self.screen()
         return screen if re.search(pattern, screen, re.MULTILINE) else ""
 
-    def exit_code(self, deadline_s: float = ENTER_DEADLINE_S) -> int:
-        """Wait for the program to end; its exit code."""
-        # The pane is dead when its terminal is closed; the status is there when the program has been waited for.
-        return int(wait_for(lambda: self._tmux("display-message", "-t", "t", "-p", "#{pane_dead_status}").strip(),
-                            deadline_s, "the program in the terminal to end"))
+    def exit_code(self, deadline_s: float = EXIT_DEADLINE_S) -> int:
+        """Wait for the program to end; its exit code, or the signal that ended it."""
+        def ended() -> str:
+            # The pane is dead when its terminal is closed; how it ended is there when the program has been waited for.
+            return self._tmux("display-message", "-t", "t", "-p", "#{pane_dead_status}#{pane_dead_signal}").strip()
+
+        try:
+            return int(wait_for(ended, deadline_s, "the program in the terminal to end"))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.screen()}") from None
 
     def close(self) -> None:
         """The server ends, and with its terminal the program in it. The test bed would do it at the latest."""
