@@ -102,6 +102,10 @@ class Host:
     def socket_path(self) -> Path:
         return self.dir / "w.sock"
 
+    def path_of(self, name: str) -> str:
+        """Of the SRL or of a data volume."""
+        return str(next(v["path"] for v in (self.srl, *self.volumes) if v["name"] == name))
+
     def uri(self, index: int = 0) -> str:
         name = self.volumes[index]["name"]
         return f"nbd+unix:///{name}?socket={self.dir / (name + '.nbd')}"

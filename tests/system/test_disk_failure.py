@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.injection import failing
+from tests.system.injection import failing, program_failing
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, Rds, wait_for
 from volrep.model.status import KState, LinkState, RvgState
@@ -57,7 +57,7 @@ def test_a_secondary_whose_disk_fails_says_so_and_nobody_else_notices(
     rds.startrep("blank")
     rds.wait_up_to_date()
     client = NbdClient(rds.primary.uri())
-    path = next(v["path"] for v in (tokyo.srl, *tokyo.volumes) if v["name"] == what)
+    path = tokyo.path_of(what)
     slowest_s = 0.0
     with failing(tokyo, path, calls, f"error={error}"):
         for number in range(50):
@@ -139,7 +139,7 @@ def test_a_primary_whose_checkpoint_fails_is_in_fail_and_lives(make_rds: Callabl
     london = rds.primary
     client = NbdClient(london.uri())
     client.write(0, data_of(1))
-    path = next(v["path"] for v in (london.srl, *london.volumes) if v["name"] == what)
+    path = london.path_of(what)
     with failing(london, path, calls, "error=EIO"):
         wait_for(lambda: london.status().state == RvgState.FAIL, "FAIL", CHECKPOINT_WAIT_S)
     with pytest.raises(OSError, match="NBD error"):
@@ -147,4 +147,27 @@ def test_a_primary_whose_checkpoint_fails_is_in_fail_and_lives(make_rds: Callabl
     client.close()
     london.stop()
     london.start()
+    assert london.data(0)[:BLOCK] == data_of(1)
+
+
+@pytest.mark.parametrize(("what", "calls"), [("dv00", "fdatasync"), ("dv00", "pwritev2"), ("srl", "fdatasync"),
+                                             ("srl", "preadv2"), ("srl", "pwritev2")])
+def test_a_disk_that_fails_during_recovery_is_named_and_the_next_start_finds_everything(
+        make_rds: Callable[..., Rds], what: str, calls: str) -> None:
+    rds = make_rds(volumes=[MIB], secondaries=0)
+    london = rds.primary
+    client = NbdClient(london.uri())
+    client.write(0, data_of(1))
+    client.close()
+    london.kill()
+    program, path = london.program, london.path_of(what)
+    london.program = program_failing(program, path, calls, "error=EIO:when=1+", london.dir / "strace.log")
+    london.start()
+    status = london.status()
+    assert status.state == RvgState.FAIL
+    assert path in status.reason or what in status.reason
+    london.kill()
+    london.program = program
+    london.start()
+    assert london.status().state == RvgState.ACTIVE
     assert london.data(0)[:BLOCK] == data_of(1)

@@ -13,6 +13,7 @@ from tests.system.pair import Host, Rds, wait_for
 from tests.torture.ledger import Found, Violation, read_stamps
 from volrep.model.config import RvgConfig
 from volrep.model.errors import VolrepError
+from volrep.model.messages.log import SYNC_FAILED
 from volrep.model.status import KState, LinkState, RvgState
 from volrep.ports.disk import DiskFile
 from volrep.rvg.opening import open_rvg
@@ -85,6 +86,22 @@ def start_well(host: Host) -> None:
     status = host.status()
     if (status.state, status.kstate) != (RvgState.ACTIVE, KState.ENABLED):
         raise Violation(f"{host.name} does not recover: {status.state}, {status.reason}")
+
+
+def start_after_repair(host: Host) -> bool:
+    """As `start_well`; but the kernel may still have to say that earlier writes failed: FAIL once, for that reason only.
+
+    Whether it did.
+    """
+    host.start()
+    status = host.status()
+    if status.state != RvgState.FAIL or not status.reason.startswith(SYNC_FAILED.id):
+        if status.state != RvgState.ACTIVE:
+            raise Violation(f"{host.name} does not recover: {status.state}, {status.reason}")
+        return False
+    host.kill()
+    start_well(host)
+    return True
 
 
 def await_fail(host: Host, deadline_s: float) -> str:

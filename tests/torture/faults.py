@@ -66,10 +66,6 @@ WHILE_STARTING = (
 )
 
 
-def path_of(host: Host, file: str) -> str:
-    return str(next(v["path"] for v in (host.srl, *host.volumes) if v["name"] == file))
-
-
 @contextmanager
 def inject(host: Host, fault: CallFault, rng: random.Random, log: Path) -> Iterator[Callable[[], int]]:
     """The fault is there from some call on, or once; yields how often it has hit so far."""
@@ -77,7 +73,7 @@ def inject(host: Host, fault: CallFault, rng: random.Random, log: Path) -> Itera
     when = rng.choice(("1+", "1", f"{rng.randint(2, 40)}+", f"{rng.randint(2, 40)}"))
     if fault.call == "fdatasync":
         when = rng.choice(("1", "1+"))  # a checkpoint is one call
-    with failing(host, path_of(host, fault.file), fault.call, f"error={fault.error}:when={when}", log):
+    with failing(host, host.path_of(fault.file), fault.call, f"error={fault.error}:when={when}", log):
         yield lambda: injected(log)
 
 
@@ -85,5 +81,5 @@ def inject(host: Host, fault: CallFault, rng: random.Random, log: Path) -> Itera
 def slow_syncs(host: Host) -> Iterator[None]:
     """The first data volume takes its time to become durable: checkpoints come late, much is replayed."""
     assert host.process is not None
-    with failing(host, path_of(host, "dv00"), "fdatasync", f"delay_enter={SLOW_SYNC_US}"):
+    with failing(host, host.path_of("dv00"), "fdatasync", f"delay_enter={SLOW_SYNC_US}"):
         yield

@@ -82,7 +82,7 @@ class Ground:
     def device(self, host: str, name: str, size_bytes: int) -> Path:
         """A loop device on a file of this file system."""
         device = attach_loop(self.file(host, name, size_bytes))
-        self.undo.add(lambda: detach_loop(device))
+        self.undo.add(lambda: detach_loop(device, flush=False))  # its last writes may be among those made to fail
         return Path(device)
 
     def failing_file(self, host: str, name: str, size_bytes: int) -> Path:

@@ -211,11 +211,7 @@ class Journal:
         """Everything applied so far is durable on return (blocking). Raises VolrepError."""
         for volume in self.volumes:
             if volume is not None:
-                try:
-                    volume.file.sync()
-                except OSError as error:
-                    raise VolrepError(messages.SYNC_FAILED, path=volume.file.path,
-                                      reason=error.strerror or error) from error
+                volume.sync()
 
     def restart_at(self, lsn: int) -> None:
         """A Secondary begins anew at `lsn`, whatever the ring holds. The caller saves the header."""

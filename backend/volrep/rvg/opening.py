@@ -120,7 +120,7 @@ def _recover(srl: Srl, volumes: list[DataVolume | None], config: RvgConfig) -> O
     end, given_up = replay(srl, on_batch, config.accept)
     for volume in volumes:
         if volume is not None:
-            volume.file.sync()
+            volume.sync()
     srl.resume_at(end.end_lsn)
     header.applied_lsn = header.durable_lsn = end.end_lsn
     if header.role == Role.PRIMARY:

@@ -29,6 +29,13 @@ class DataVolume:
     volume_id: str
     file: BlockFile
 
+    def sync(self) -> None:
+        """Everything applied so far is durable on return (blocking). Raises VR-1510; never try it again."""
+        try:
+            self.file.sync()
+        except OSError as error:
+            raise VolrepError(messages.SYNC_FAILED, path=self.file.path, reason=error.strerror or error) from error
+
     def stamp(self) -> dict[str, Any]:
         """What tells whether somebody else changed the volume; take it after the last sync before closing.
 
