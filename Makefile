@@ -18,7 +18,7 @@ BENCH_ARGS ?=
 MINUTES ?= 10
 TORTURE_ARGS ?=
 
-.PHONY: help run test bench torture lint types imports docs check clean system-run system-test system-bench
+.PHONY: help run test bench bench-recovery torture lint types imports docs check clean system-run system-test system-bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 10
@@ -31,6 +31,9 @@ test: system-test $(STAMP)  ## all tests (PYTEST_ARGS="tests/unit -k ..." for so
 
 bench: system-bench $(STAMP)  ## measurements against peers, in one run on the same disk
 	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m bench $(BENCH_ARGS)
+
+bench-recovery: system-bench $(STAMP)  ## how long a start takes after a crash with a full log (root)
+	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m bench.recovery $(BENCH_ARGS)
 
 torture: system-test $(STAMP)  ## kills and failing disks on real parts, MINUTES=10, until a promise is broken (root)
 	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture --minutes $(MINUTES) $(TORTURE_ARGS)

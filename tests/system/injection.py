@@ -21,10 +21,10 @@ def strace(path: str, calls: str, inject: str, log: Path | str = "/dev/null") ->
     return ["strace", "-f", "-qq", "-o", str(log), "-P", path, "-e", f"trace={calls}", "-e", f"inject={calls}:{inject}"]
 
 
-def program_failing(program: Sequence[str], path: str, calls: str, inject: str, log: Path) -> list[str]:
+def program_failing(program: Sequence[str], path: str, calls: str, inject: str, log: Path, *more: str) -> list[str]:
     """As `failing`, from the program's start on. The tracer is a grandchild: the process started is the program."""
     command = strace(path, calls, inject, log)
-    return [command[0], "-D", *command[1:], *program]
+    return [command[0], "-D", *more, *command[1:], *program]
 
 
 def injected(log: Path) -> int:

@@ -89,7 +89,7 @@ def start_well(host: Host) -> None:
 
 
 def start_after_repair(host: Host) -> bool:
-    """As `start_well`; but the kernel may still have to say that earlier writes failed: FAIL once, for that reason only.
+    """As `start_well`; but the kernel may still have to say that earlier writes failed: FAIL once, for that reason.
 
     Whether it did.
     """
