@@ -149,7 +149,7 @@ def main(argv: list[str]) -> int:
     chosen = parser.parse_args(argv)
     print(f"{os.cpu_count()} cores, load from elsewhere at the start {os.getloadavg()[0]:.1f}; medians of "
           f"{chosen.rounds} starts\n")
-    print("| writes | log to replay | cache | start to serving s | spread s | its CPU s | dd s | ratio | peak RSS MiB |\n"
+    print("| writes | log to replay | cache | start to serving s | spread s | CPU s | dd s | ratio | peak RSS MiB |\n"
           "|---|---|---|---|---|---|---|---|---|")
     try:
         for name in chosen.loads.split(","):

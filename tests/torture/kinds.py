@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tests.torture import rounds
 from tests.torture.host_rounds import DatabaseStage, FioStage, database_round, fio_round
+from tests.torture.power import PowerStage
 from tests.torture.scene import make_scene
 
 SPARSE_BYTES = 256 << 20  # two volumes on two hosts are more than their file system has
@@ -54,6 +55,7 @@ KINDS: dict[str, Kind] = {
                   rounds.layer_round, 10),
     "full": Kind("the file system under sparse volumes is full", partial(make_scene, volume_bytes=SPARSE_BYTES),
                  rounds.full_round, 6),
+    "power": Kind("power loss at any recorded write or flush", PowerStage, PowerStage.lose_power, 15),
     "database": Kind("SIGKILL of anything under PostgreSQL and SQLite", DatabaseStage, database_round, 12),
     "fio": Kind("SIGKILL of workers, engines and the Secondary's host under fio", FioStage, fio_round, 2),
 }
