@@ -67,13 +67,13 @@ MUTATIONS = (
         ("rvg.secondary:Secondary.begin", "if not journal.try_save_header():", "if False:"),),
         ("force-resync", "resync-interrupt")),
     Mutation("regions acknowledged before they are durable", (
-        ("rvg.secondary:Secondary._sync_regions", "self.journal.background.run(self.journal.sync_volumes, done)",
-         "self.journal.background.run(lambda: None, done)"),), ("resync-interrupt", "mixed", "force-resync")),
+        ("rvg.copyin:CopyIn._sync", "self._journal.background.run(self._journal.sync_volumes, done)",
+         "self._journal.background.run(lambda: None, done)"),), ("resync-interrupt", "mixed", "force-resync")),
     Mutation("consistent before the log is applied that far", (
         ("rvg.secondary:Secondary._check_consistent", "self.journal.applied_lsn < after_lsn", "False"),),
         ("busy-resync", "write-during-resync")),
     Mutation("copy goes on where it was, not where it was acknowledged", (
-        ("rvg.outlink:OutLink._started", "self._resync.rewind()", "pass"),), ("resync-interrupt",)),
+        ("rvg.outlink:OutLink._started", "self.resync.rewind()", "pass"),), ("resync-interrupt",)),
     Mutation("synchronous before the Secondary has caught up", (
         ("rvg.outlink:OutLink.acked", "sender.network_lsn >= journal.end_lsn", "True"),),
         ("protocol-b-io", "protocol-c-io", "mixed")),

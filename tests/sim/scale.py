@@ -12,7 +12,7 @@ from types import ModuleType
 
 from volrep.link import receiver, sender
 from volrep.log import ring
-from volrep.rvg import maps, primary, resync, secondary
+from volrep.rvg import changes, copyin, maps, primary, resync
 
 REGION_BYTES = 4 << 10
 _SCALED: tuple[tuple[ModuleType, str, object], ...] = (
@@ -22,11 +22,12 @@ _SCALED: tuple[tuple[ModuleType, str, object], ...] = (
     (receiver, "COMMIT_NOW_BYTES", 2 << 10),
     (receiver, "COMMIT_AMID_BYTES", 8 << 10),
     (resync, "REGION_BYTES", REGION_BYTES),
+    (changes, "REGION_BYTES", REGION_BYTES),
     (resync, "_ZEROES", bytes(REGION_BYTES)),
     (resync, "REGION_WINDOW_BYTES", 32 << 10),
     (resync, "ZERO_MAX_BYTES", 16 << 10),
     (maps, "REGION_BYTES", REGION_BYTES),
-    (secondary, "REGION_SYNC_BYTES", 16 << 10),
+    (copyin, "REGION_SYNC_BYTES", 16 << 10),
 )
 
 

@@ -216,6 +216,15 @@ class Host:
         return Path(self.volumes[index]["path"]).read_bytes()
 
 
+def pair_up(one: Host, other: Host, attributes: dict[str, str]) -> None:
+    """Both ends of a link."""
+    common = {"link_id": uuid.uuid4().hex, "key": os.urandom(32).hex(), "attributes": attributes}
+    for here, there in ((one, other), (other, one)):
+        here.links.append({**common, "name": f"rlk_{there.name}_rvg", "remote_host": there.name,
+                           "remote_address": "127.0.0.1", "remote_port": there.port,
+                           "peer_certificate": there.certificate})
+
+
 class Rds:
     """A Primary and its Secondaries."""
 
@@ -232,14 +241,7 @@ class Rds:
         names = ["tokyo", "paris", "oslo"][:secondaries]
         self.secondaries = [Host(root, n, "secondary", rds_id, volumes, srl_bytes, maker(n)) for n in names]
         for secondary in self.secondaries:
-            link_id, key = uuid.uuid4().hex, os.urandom(32).hex()
-            common = {"link_id": link_id, "key": key, "attributes": attributes or {}}
-            self.primary.links.append({**common, "name": f"rlk_{secondary.name}_rvg", "remote_host": secondary.name,
-                                       "remote_address": "127.0.0.1", "remote_port": secondary.port,
-                                       "peer_certificate": secondary.certificate})
-            secondary.links.append({**common, "name": "rlk_london_rvg", "remote_host": "london",
-                                    "remote_address": "127.0.0.1", "remote_port": self.primary.port,
-                                    "peer_certificate": self.primary.certificate})
+            pair_up(self.primary, secondary, attributes or {})
 
     def start(self) -> None:
         for host in self.hosts:

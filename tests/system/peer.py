@@ -11,6 +11,7 @@ from tests.system.pair import Host, Rds, wait_for
 from volrep.link import connect
 from volrep.link.frames import FRAME_HEADER_BYTES, FrameType, json_body, json_frame, parse_header
 from volrep.link.negotiate import LINK_PROTOCOL, Hello, Start, StartMode, VolumeSaid, Welcome
+from volrep.model.units import Reign
 from volrep.ports.streams import Stream, StreamClosed
 
 DEADLINE_S = 20.0
@@ -87,7 +88,7 @@ def as_primary(rds: Rds) -> Peer:
 def hello(rds: Rds) -> bytes:
     volumes = [VolumeSaid(index=v["index"], name=v["name"], size_bytes=v["size_bytes"]) for v in rds.primary.volumes]
     said = Hello(protocol=LINK_PROTOCOL, rds_id=rds.primary.rds_id, link_id=rds.primary.links[0]["link_id"],
-                 host="london", rvg="rvg", history=[(1, 4096)], durable_lsn=4096, incarnation=1, volumes=volumes,
+                 host="london", rvg="rvg", history=[Reign(1, 4096)], durable_lsn=4096, incarnation=1, volumes=volumes,
                  sync_ack="network")
     return json_frame(FrameType.HELLO, said.model_dump())
 

@@ -22,6 +22,7 @@ from volrep.link.frames import LOG_BODY_MAX, U64, FrameType, frame, frame_header
 from volrep.link.negotiate import LINK_PROTOCOL, Welcome
 from volrep.log.record import BatchEncoder, RecordType
 from volrep.model.status import LinkState, RvgState
+from volrep.model.units import Reign
 from volrep.ports.streams import StreamClosed
 
 MIB = 1 << 20
@@ -125,7 +126,7 @@ FROM_A_PRIMARY: dict[str, tuple[Abuse, str]] = {
     "an old order again": (after_welcome(lambda w: start(w, mode="begin")), "carried out already"),
     **{f"START at {lsn}": (begin_at(lsn), "Start has 1 bad fields") for lsn in (0, -8, 4097, 1 << 63, 1 << 70)},
     "impossible history": (after_welcome(lambda w: start(w, history=[(-1, 4096)])), "Start has"),
-    "endless history": (after_welcome(lambda w: start(w, history=[(1, 4096)] * 300)), "Start has"),
+    "endless history": (after_welcome(lambda w: start(w, history=[Reign(1, 4096)] * 300)), "Start has"),
     "log with a gap": (after_start(lambda w: log_frame(w.end_lsn + 8, record(w.end_lsn + 8))), "expected"),
     "log again": (after_start(lambda w: log_frame(w.end_lsn, record(w.end_lsn)[:64]) * 2), "expected"),
     "damaged header of a record": (after_start(
@@ -248,7 +249,7 @@ def test_who_cannot_prove_itself_or_dawdles_keeps_nobody_out(make_rds: Callable[
 
 
 def welcome_frame(**changes: object) -> bytes:
-    said = Welcome(protocol=LINK_PROTOCOL, host="tokyo", order_id="", history=[(1, 4096)], end_lsn=4096,
+    said = Welcome(protocol=LINK_PROTOCOL, host="tokyo", order_id="", history=[Reign(1, 4096)], end_lsn=4096,
                    applied_lsn=4096, consistent=True).model_dump()
     return json_frame(FrameType.WELCOME, {**said, **changes})
 

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from volrep.model.config import ExportConfig, LinkConfig, Role, RvgConfig, Shape, StartMethod, VolumeConfig
 from volrep.model.status import Event, RvgStatus
-from volrep.model.worker import LogDump, Nothing
+from volrep.model.worker import Demote, Divergence, DivergenceRequest, LogDump, Makesec, Nothing, Promote
 
 LINE_MAX_BYTES = 4 << 20  # an engine with 100 RVGs answers rvg.list below 1 MiB
 PROTOCOL = 1
@@ -126,6 +126,41 @@ class RvgInfo(Shape):
     worker_pid: int = 0
     worker_restarts: int = 0
     key_prints: dict[str, str] = Field(default_factory=dict)  # link id -> 16 hex digits that both ends have alike
+
+
+class RvgDemote(Demote):
+    dg: str
+    rvg: str
+
+
+class RvgDemoted(Shape):
+    """`end_lsn`: where the log of the former Primary ends; the next one's must end there, too."""
+
+    info: RvgInfo
+    end_lsn: int
+
+
+class RvgPromote(Promote):
+    dg: str
+    rvg: str
+
+
+class RvgMakesec(Makesec):
+    dg: str
+    rvg: str
+
+
+class RvgSet(Shape):
+    """`attributes` as `volrep set RVG` takes them: startup."""
+
+    dg: str
+    rvg: str
+    attributes: dict[str, str]
+
+
+class RvgDivergenceOf(DivergenceRequest):
+    dg: str
+    rvg: str
 
 
 class RvgList(Shape):
@@ -309,6 +344,12 @@ METHODS: dict[str, Method] = {
         Method("rvg.create", RvgCreate, RvgInfo, True, "associate volumes and an SRL, start the worker"),
         Method("rvg.delete", RvgDelete, Nothing, True, "dissociate; volumes keep their data"),
         Method("rvg.list", Scope, RvgList, False, "RVGs with configuration and status"),
+        Method("rvg.demote", RvgDemote, RvgDemoted, True, "give the Primary role away when the next Primary has all"),
+        Method("rvg.promote", RvgPromote, RvgInfo, True, "take the Primary role: migrate, takeover or elect"),
+        Method("rvg.makesec", RvgMakesec, RvgInfo, True, "give way to another Primary: become acting Secondary"),
+        Method("rvg.set", RvgSet, RvgInfo, True, "change attributes of an RVG"),
+        Method("rvg.serve", RvgRef, RvgInfo, True, "open the exports of a Primary that waits for its peers"),
+        Method("rvg.divergence", RvgDivergenceOf, Divergence, False, "what was written here beyond the last fork"),
         Method("link.add", LinkAdd, RvgInfo, True, "create this end of a pairing"),
         Method("link.remove", LinkOf, RvgInfo, True, "remove this end of a pairing"),
         Method("link.set", LinkSet, RvgInfo, True, "change attributes of a link"),

@@ -23,7 +23,7 @@ from volrep.engine.supervisor import Supervisor
 from volrep.model.config import RvgConfig, RvgVolume
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
-from volrep.model.status import Event
+from volrep.model.status import Event, RvgStatus
 from volrep.model.worker import LINE_MAX_BYTES
 from volrep.ports.clock import Clock
 
@@ -58,6 +58,7 @@ class Host:
     supervisors: dict[tuple[str, str], Supervisor] = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     volumes_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def __post_init__(self) -> None:
@@ -103,7 +104,8 @@ class Host:
             volumes=[self._use(rvg.dg, name, index) for index, name in enumerate(rvg.volumes)],
             links=self.store.links(rvg.dg, rvg.name),
             exports=[export for name in rvg.volumes for _, export in self.store.exports(rvg.dg, name)],
-            certificate_path=str(self.paths.certificate), private_key_path=str(self.paths.private_key))
+            certificate_path=str(self.paths.certificate), private_key_path=str(self.paths.private_key),
+            startup=rvg.startup)
 
     def _use(self, dg: str, name: str, index: int) -> RvgVolume:
         volume = self.store.volume(dg, name)
@@ -119,16 +121,30 @@ class Host:
 
     async def info_of(self, rvg: RvgObject) -> RvgInfo:
         """As clients see it: without keys, with the worker's status when it gives one."""
-        config = self.config_of(rvg)
+        supervisor = self.supervisors.get((rvg.dg, rvg.name))
+        status, problem = await supervisor.status() if supervisor is not None else (None, "the worker is stopped")
+        if status is not None:
+            self.note_role(rvg, status)
+        config = self.config_of(self.store.rvg(rvg.dg, rvg.name) or rvg)
         prints = {link.link_id: key_print(link.key) for link in config.links}
         for link in config.links:
             link.key = ""
-        supervisor = self.supervisors.get((rvg.dg, rvg.name))
         if supervisor is None:
-            return RvgInfo(config=config, status=None, problem="the worker is stopped", key_prints=prints)
-        status, problem = await supervisor.status()
+            return RvgInfo(config=config, status=None, problem=problem, key_prints=prints)
         return RvgInfo(config=config, status=status, problem=problem, worker_pid=supervisor.pid,
                        worker_restarts=supervisor.restarts, key_prints=prints)
+
+    def note_role(self, rvg: RvgObject, status: RvgStatus) -> None:
+        """The SRL's header says what the role is; the store follows it."""
+        kept = self.store.rvg(rvg.dg, rvg.name)
+        if kept is not None and kept.role != status.role and status.history:
+            with self.store.change(None):
+                self.store.put_rvg(kept.model_copy(update={"role": status.role}))
+
+    async def _role_changed(self, dg: str, name: str) -> None:
+        rvg = self.store.rvg(dg, name)
+        if rvg is not None:
+            await self.info_of(rvg)
 
     # ---- workers
 
@@ -177,6 +193,10 @@ class Host:
 
     def _worker_event(self, event: Event) -> None:
         self.events.happened(event.type, event.message, dg=event.dg, rvg=event.rvg, time_ns=event.time_ns)
+        if event.type.startswith("role_"):
+            task = asyncio.create_task(self._role_changed(event.dg, event.rvg))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     # ---- changes of an RVG
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from volrep.engine import serve_attach, serve_engine, serve_exports, serve_links, serve_rvgs, serve_volumes
+from volrep.engine import serve_attach, serve_engine, serve_exports, serve_links, serve_roles, serve_rvgs, serve_volumes
 from volrep.engine.api import METHODS
 from volrep.engine.host import Call
 
@@ -20,6 +20,12 @@ HANDLERS: dict[str, Call] = {
     "rvg.create": serve_rvgs.create,
     "rvg.delete": serve_rvgs.delete,
     "rvg.list": serve_rvgs.list_rvgs,
+    "rvg.demote": serve_roles.demote,
+    "rvg.promote": serve_roles.promote,
+    "rvg.makesec": serve_roles.makesec,
+    "rvg.set": serve_roles.set_attributes,
+    "rvg.serve": serve_roles.serve,
+    "rvg.divergence": serve_roles.divergence,
     "link.add": serve_links.add,
     "link.remove": serve_links.remove,
     "link.set": serve_links.set_attributes,

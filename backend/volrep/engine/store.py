@@ -34,7 +34,7 @@ from volrep.engine.seal import (
     save_copy,
     write_tables,
 )
-from volrep.model.config import ExportConfig, LinkConfig, Role, Shape, VolumeConfig
+from volrep.model.config import ExportConfig, LinkConfig, Role, Shape, Startup, VolumeConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
 from volrep.ports.clock import Clock
@@ -46,7 +46,10 @@ log = logging.getLogger("volrep.engine")
 
 
 class RvgObject(Shape):
-    """An RVG as configured here: which volumes in which order. What else a worker needs is put together from it."""
+    """An RVG as configured here: which volumes in which order. What else a worker needs is put together from it.
+
+    The role is the SRL's last word: the engine follows what the worker says.
+    """
 
     dg: str
     name: str
@@ -55,6 +58,7 @@ class RvgObject(Shape):
     role: Role
     volumes: list[str]
     srl: str
+    startup: Startup = Startup.SERVE
 
 
 @dataclass(frozen=True, slots=True)

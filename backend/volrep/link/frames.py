@@ -16,7 +16,7 @@ Both directions speak frames once both ends have proved who they are (`link.auth
 |-------------|-----|-------------------------|---------------|------|
 | HELLO       | P→S |                         |               | JSON: `link.negotiate.Hello` |
 | WELCOME     | S→P |                         |               | JSON: `link.negotiate.Welcome` |
-| REFUSE      | any |                         |               | JSON {"reason": text}; the connection ends |
+| REFUSE      | any |                         |               | JSON: `link.negotiate.Refuse`; the connection ends |
 | START       | P→S | stream starts here      |               | JSON: `link.negotiate.Start` |
 | LOG         | P→S | LSN of the first byte   | commit LSN    | log stream bytes, any cut |
 | COMMIT      | P→S | commit LSN              |               | |
@@ -28,6 +28,9 @@ Both directions speak frames once both ends have proved who they are (`link.auth
 | CONSISTENT  | S→P | LSN                     |               | the Secondary is consistent again |
 | HEARTBEAT   | any | sender's clock, ns      | 0 ask, 1 echo | |
 | STATE       | P→S |                         |               | JSON: what the Secondary shows of the link's state |
+| ANNOUNCE    | P→S | end of the log          | writes so far | |
+| REWIND      | P→S | fork                    |               | what has the Secondary beyond it? |
+| DIVERGED    | S→P | bytes in all            | from byte     | a piece of saved region maps (`rvg.maps`) |
 
 An older reader meets an unknown type: it refuses, naming it; HELLO carries the protocol number so that
 this does not happen between known versions.
@@ -52,6 +55,8 @@ LOG_BODY_MAX = 1 << 20
 REGION_BODY_MAX = 1 << 20
 JSON_BODY_MAX = 64 << 10  # a HELLO with 1,000 volumes of 31-character names stays below it
 
+DIVERGED_BODY_MAX = 64 << 10  # maps of 1 TiB: 9 pieces
+
 
 class FrameType(IntEnum):
     HELLO = 1
@@ -68,6 +73,9 @@ class FrameType(IntEnum):
     CONSISTENT = 12
     HEARTBEAT = 13
     STATE = 14
+    ANNOUNCE = 15
+    REWIND = 16
+    DIVERGED = 17
 
 
 _LOG = int(FrameType.LOG)
@@ -87,6 +95,9 @@ _BODY_MAX = {
     FrameType.CONSISTENT: 0,
     FrameType.HEARTBEAT: 0,
     FrameType.STATE: JSON_BODY_MAX,
+    FrameType.ANNOUNCE: 0,
+    FrameType.REWIND: 0,
+    FrameType.DIVERGED: DIVERGED_BODY_MAX,
 }
 
 Frame = tuple[int, int, int, memoryview]

@@ -28,12 +28,15 @@ class LogBuffer:
         self._committed = self._verified = self._filled = 0
         self._cursor = Cursor(0, 0, 0)
         self.committed_lsn = 0
+        self.received_records = 0  # since `begin`
+        self.newest_time_ns = 0  # of the newest record received, by the Primary's clock
         self._filled_lsn = 0
 
     def begin(self, lsn: int, generation: int, incarnation: int) -> None:
         """The next byte is at `lsn`; forget everything held."""
         self._committed = self._verified = self._filled = 0
         self.records.clear()
+        self.received_records = 0
         self._cursor = Cursor(lsn, generation, incarnation)
         self.committed_lsn = self._filled_lsn = lsn
 
@@ -64,10 +67,15 @@ class LogBuffer:
 
     def verify(self) -> None:
         """Check the records that the last received body completed. Raises BadFrame on damage."""
+        before = len(self.records)
         try:
             self._verified = cut(self.view, self._verified, self._filled, self._cursor, self.records)
         except BadRecord as error:
             raise BadFrame(f"record at LSN {error.lsn} is damaged: {error.reason}") from error
+        finally:
+            if len(self.records) > before:
+                self.received_records += len(self.records) - before
+                self.newest_time_ns = self.records[-1][7]
 
     def take(self, commit_lsn: int) -> tuple[int, int, list[Record]]:
         """(start, end, records) in `view` of what is committed now; the caller is done with it before `space`."""

@@ -3,29 +3,52 @@
 The Primary says HELLO, the Secondary WELCOME with what it has, the Primary decides with `decide` and says START.
 Nothing on the Secondary is overwritten unless the operator ordered it: an order (`startrep`) has an id of its own
 (`order_id`), the Secondary remembers the last one it carried out, and only a new one lets it begin anew.
+
+After a change of roles the new Primary's order is `follow`, which lets nobody forget anything, or `failback`, which
+first asks for what the Secondary holds beyond the fork (REWIND). Who refuses whom stands in `link.fork`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from volrep.link.frames import BadFrame
-from volrep.link.history import History, common_end
+from volrep.link.history import History, Relation, common_end, compare
+from volrep.model.config import StartMethod
 from volrep.model.damage import LinkFault
-from volrep.model.units import FIRST_LSN
+from volrep.model.units import FIRST_LSN, Reign
 
-LINK_PROTOCOL = 1
+LINK_PROTOCOL = 2  # 2: reigns have ids
 TAIL_MAX_BYTES = 64 << 10  # of the log that a WELCOME vouches for: some records, one quick read
 
 LSN_END = 1 << 63  # LSNs lie below it: nothing writes that much
 SaidLsn = Annotated[int, Field(ge=0, lt=LSN_END, multiple_of=8)]
-SaidGeneration = Annotated[int, Field(ge=0, lt=1 << 32)]
-SaidHistory = Annotated[list[tuple[SaidGeneration, SaidLsn]], Field(max_length=256)]  # the SRL header keeps as many
+SaidCount = Annotated[int, Field(ge=0, lt=1 << 63)]
+SaidName = Annotated[str, Field(max_length=200)]
+_GENERATION_END = 1 << 32
+_REIGN_ID = re.compile(r"[0-9a-f]{0,16}")
+
+
+def _check_history(history: list[Reign]) -> list[Reign]:
+    before = Reign(-1, 0)
+    for reign in history:
+        if not before.generation < reign.generation < _GENERATION_END:
+            raise ValueError(f"generation {reign.generation} after {before.generation}")
+        if not before.start_lsn <= reign.start_lsn < LSN_END or reign.start_lsn % 8:
+            raise ValueError(f"generation {reign.generation} begins at LSN {reign.start_lsn}")
+        if _REIGN_ID.fullmatch(reign.reign_id) is None:
+            raise ValueError(f"generation {reign.generation} has a malformed id")
+        before = reign
+    return history
+
+
+SaidHistory = Annotated[list[Reign], Field(max_length=256), AfterValidator(_check_history)]  # as many as an SRL keeps
 
 SaidT = TypeVar("SaidT", bound="_Said")
 
@@ -40,8 +63,42 @@ class VolumeSaid(_Said):
     size_bytes: int
 
 
+class SaidSince(_Said):
+    """Writes beyond a fork, as `model.status.SinceFork`."""
+
+    writes: SaidCount
+    bytes: SaidCount
+    first_ns: SaidCount
+    last_ns: SaidCount
+    complete: bool
+
+
+class Claim(_Said):
+    """Which reign a host holds to: what it says when it refuses another Primary.
+
+    `primary`: it reigns itself; otherwise it follows. `conflict`: it knows of the other reign and holds to its own.
+    """
+
+    host: SaidName
+    history: SaidHistory
+    end_lsn: SaidLsn
+    primary: bool
+    conflict: bool = False
+    since_fork: SaidSince | None = None
+
+
+class Refuse(_Said):
+    """Why an end ends the connection. `fault`: what a Secondary that can be reached suffers from; `claim`: a reign that
+    the other end lacks, or the speaker's own.
+    """
+
+    reason: str
+    fault: LinkFault | None = None
+    claim: Claim | None = None
+
+
 class Hello(_Said):
-    """The Primary's first frame."""
+    """The Primary's first frame. `conflict` and `since_fork` as in Claim."""
 
     protocol: int
     rds_id: str
@@ -53,10 +110,16 @@ class Hello(_Said):
     incarnation: int
     volumes: list[VolumeSaid]
     sync_ack: str
+    conflict: bool = False
+    since_fork: SaidSince | None = None
+
+    def claim(self) -> Claim:
+        return Claim(host=self.host, history=self.history, end_lsn=self.durable_lsn, primary=True,
+                     conflict=self.conflict, since_fork=self.since_fork)
 
 
 class Welcome(_Said):
-    """What the Secondary has. `end_lsn` is durable there; 0 when its log never began.
+    """What the Secondary has. `end_lsn` is durable there; 0 when its log never began. `acting`: it was Primary.
 
     `tail_crc` is the CRC32C of the `tail_bytes` before it (0: it does not say), so that two logs that differ in
     spite of equal histories do not go on (volrep.rvg.tail).
@@ -69,6 +132,7 @@ class Welcome(_Said):
     end_lsn: SaidLsn
     applied_lsn: SaidLsn
     consistent: bool
+    acting: bool = False
     tail_bytes: Annotated[int, Field(ge=0, le=TAIL_MAX_BYTES, multiple_of=8)] = 0
     tail_crc: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
 
@@ -77,13 +141,6 @@ class Welcome(_Said):
         if self.tail_bytes > self.end_lsn:
             raise ValueError("tail_bytes reach back before the log began")
         return self
-
-
-class Refuse(_Said):
-    """Why an end ends the connection. `fault`: what a Secondary that can be reached suffers from."""
-
-    reason: str
-    fault: LinkFault | None = None
 
 
 class StartMode(StrEnum):
@@ -108,6 +165,7 @@ class Order:
     begin_lsn: int
     consistent: bool
     delivered: bool  # a Secondary has confirmed it
+    method: StartMethod = StartMethod.AUTOSYNC
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +173,29 @@ class Detach:
     """Replication cannot go on: the link becomes STALE for this reason."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """The Secondary is to say what it wrote beyond the fork at `lsn`; START follows when that is known."""
+
+    lsn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The Secondary has answered, which was all that was wanted: the connection ends, another one may follow."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OurLog:
+    """The Primary's log. `retained_lsn`: the oldest LSN it still has."""
+
+    history: History
+    retained_lsn: int
+    durable_lsn: int
 
 
 def check_hello(hello: Hello, *, rds_id: str, link_id: str, volumes: Sequence[VolumeSaid]) -> str:
@@ -137,29 +218,68 @@ def check_hello(hello: Hello, *, rds_id: str, link_id: str, volumes: Sequence[Vo
     return ""
 
 
-def decide(order: Order, welcome: Welcome, *, history: History, retained_lsn: int, durable_lsn: int,
-           sync_ack: str) -> Start | Detach:
-    """What the Primary does with a Secondary that says this. `retained_lsn`: the oldest LSN its log still has."""
+def decide(order: Order, welcome: Welcome, log: OurLog, sync_ack: str) -> Start | Rewind | Detach:
+    """What the Primary does with a Secondary that says this."""
     if welcome.protocol != LINK_PROTOCOL:
         return Detach(f"link protocol {welcome.protocol} of {welcome.host}, this end speaks {LINK_PROTOCOL}")
-    if welcome.order_id != order.order_id:
-        if order.delivered:
-            return Detach(f"{welcome.host} no longer has the log it had; start it again")
-        if order.begin_lsn < retained_lsn:
-            return Detach("the log no longer holds what was written since the start was ordered")
-        return _start(StartMode.BEGIN, order.begin_lsn, order, history, sync_ack)
-    shared_lsn = common_end(history, durable_lsn, welcome.history, welcome.end_lsn)
+    if welcome.order_id == order.order_id:
+        return _go_on(order, welcome, log, sync_ack)
+    if order.method is StartMethod.FOLLOW:
+        return _follow(order, welcome, log, sync_ack)
+    if order.method is StartMethod.FAILBACK:
+        return _fail_back(order, welcome, log, sync_ack)
+    if order.delivered:
+        return Detach(f"{welcome.host} no longer has the log it had; start it again")
+    if order.begin_lsn < log.retained_lsn:
+        return Detach("the log no longer holds what was written since the start was ordered")
+    return begin(order, log.history, sync_ack)
+
+
+def begin(order: Order, history: History, sync_ack: str) -> Start:
+    """The Secondary is to forget its log, as ordered."""
+    return _start(StartMode.BEGIN, order.begin_lsn, order, history, sync_ack)
+
+
+def _go_on(order: Order, welcome: Welcome, log: OurLog, sync_ack: str) -> Start | Detach:
+    shared_lsn = common_end(log.history, log.durable_lsn, welcome.history, welcome.end_lsn)
     if shared_lsn < welcome.end_lsn:
         return Detach(f"{welcome.host} has history up to LSN {welcome.end_lsn} that this Primary lacks "
                       f"(shared up to {shared_lsn}); nothing was overwritten")
-    if welcome.end_lsn < retained_lsn:
-        return Detach(f"the log begins at LSN {retained_lsn}, {welcome.host} needs it from {welcome.end_lsn}")
-    return _start(StartMode.STREAM, welcome.end_lsn, order, history, sync_ack)
+    if welcome.end_lsn < log.retained_lsn:
+        return Detach(f"the log begins at LSN {log.retained_lsn}, {welcome.host} needs it from {welcome.end_lsn}")
+    return _start(StartMode.STREAM, welcome.end_lsn, order, log.history, sync_ack)
+
+
+def _follow(order: Order, welcome: Welcome, log: OurLog, sync_ack: str) -> Start | Detach:
+    """A Secondary of an earlier reign goes on when all it has is ours, too."""
+    if not welcome.consistent:
+        return Detach(f"{welcome.host} is not consistent; synchronize it")
+    return _go_on(order, welcome, log, sync_ack)
+
+
+def _fail_back(order: Order, welcome: Welcome, log: OurLog, sync_ack: str) -> Start | Rewind | Detach:
+    """A host with history of its own is rewound to the fork, if ours is the newer reign."""
+    if not welcome.consistent:
+        return Detach(f"{welcome.host} is not consistent: only a whole synchronization makes it equal")
+    go_on = _go_on(order, welcome, log, sync_ack)
+    if isinstance(go_on, Start):
+        return go_on
+    if compare(log.history, welcome.history).relation is Relation.FOREIGN:
+        return Detach(f"{welcome.host} shares no history with this Primary; synchronize it")
+    shared_lsn = common_end(log.history, log.durable_lsn, welcome.history, welcome.end_lsn)
+    if shared_lsn < welcome.end_lsn and not is_above(log.history, welcome.history):
+        return Detach(f"{welcome.host} has a reign of its own that is as new as this one; elect the Primary first")
+    return Rewind(shared_lsn)
+
+
+def is_above(ours: History, theirs: History) -> bool:
+    """Whether our newest reign has a higher number than theirs: records of it never pass for records of ours."""
+    return bool(ours) and (not theirs or ours[-1].generation > theirs[-1].generation)
 
 
 def _start(mode: StartMode, lsn: int, order: Order, history: History, sync_ack: str) -> Start:
-    return Start(mode=mode, lsn=lsn, order_id=order.order_id, consistent=order.consistent,
-                 history=[(g, s) for g, s in history], sync_ack=sync_ack)
+    return Start(mode=mode, lsn=lsn, order_id=order.order_id, consistent=order.consistent, history=list(history),
+                 sync_ack=sync_ack)
 
 
 def parse_said(shape: type[SaidT], value: dict[str, Any]) -> SaidT:

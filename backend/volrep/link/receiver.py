@@ -7,9 +7,11 @@ serves all that was committed within COMMIT_DELAY_S, unless the Primary waits fo
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol
 
 from volrep.link.frames import (
+    DIVERGED_BODY_MAX,
     U64,
     BadFrame,
     Frame,
@@ -35,6 +37,7 @@ _LOG, _COMMIT, _REGION = int(FrameType.LOG), int(FrameType.COMMIT), int(FrameTyp
 _REGION_ZERO, _SYNC_END = int(FrameType.REGION_ZERO), int(FrameType.SYNC_END)
 _HELLO, _START, _REFUSE, _STATE = (int(FrameType.HELLO), int(FrameType.START), int(FrameType.REFUSE),
                                    int(FrameType.STATE))
+_ANNOUNCE, _REWIND = int(FrameType.ANNOUNCE), int(FrameType.REWIND)
 
 
 class ReceiverOwner(Protocol):
@@ -42,6 +45,10 @@ class ReceiverOwner(Protocol):
 
     def hello(self, hello: Hello) -> Welcome | Refuse:
         """The answer, or why this Primary is refused."""
+        ...
+
+    def rewind(self, lsn: int) -> None:
+        """The Primary asks what is here beyond `lsn`; `Receiver.diverged` answers. Raises BadFrame."""
         ...
 
     def begin(self, start: Start) -> tuple[int, int, int]:
@@ -68,6 +75,10 @@ class ReceiverOwner(Protocol):
         """What the Primary says of the link."""
         ...
 
+    def announced(self, end_lsn: int, writes: int) -> None:
+        """How far the Primary's log reaches, and its count of writes there."""
+        ...
+
     def lost(self, reason: str) -> None: ...
 
 
@@ -83,6 +94,8 @@ class Receiver(Session):
         self._ack_due = False
         self._waiting_room = False
         self._commit_timer: Timer | None = None
+        self._pieces: deque[tuple[int, bytes]] = deque()
+        self._pieces_bytes = 0
         super().__init__(stream, loop, log_fd, self._log_space)
 
     def _log_space(self, lsn: int, length: int) -> memoryview:
@@ -100,18 +113,26 @@ class Receiver(Session):
                 self.after_frames()
         elif kind == _COMMIT:
             self._commit_lsn = max(self._commit_lsn, lsn)
-        elif kind == _HELLO and not self._started:
-            self._answer(parse_said(Hello, json_body(body)))
-        elif kind == _START and self._greeted and not self._started:
-            self._start(parse_said(Start, json_body(body)))
+        elif not self._started and kind in (_HELLO, _START, _REWIND):
+            self._greet(kind, lsn, body)
         elif kind == _REFUSE:
             self.close(f"the Primary ended the link: {json_body(body).get('reason', '')}")
         elif kind == _STATE:
             self._owner.told(json_body(body))
-        elif self._started and kind in (_REGION, _REGION_ZERO, _SYNC_END):
-            self._resynchronize(kind, lsn, aux, body)
+        elif self._started and kind in (_REGION, _REGION_ZERO, _SYNC_END, _ANNOUNCE):
+            self._while_started(kind, lsn, aux, body)
         else:
             raise BadFrame(f"unexpected {FrameType(kind).name} from the Primary")
+
+    def _greet(self, kind: int, lsn: int, body: memoryview) -> None:
+        if kind == _HELLO:
+            self._answer(parse_said(Hello, json_body(body)))
+        elif not self._greeted:
+            raise BadFrame(f"unexpected {FrameType(kind).name} from the Primary, which has not said HELLO")
+        elif kind == _START:
+            self._start(parse_said(Start, json_body(body)))
+        else:
+            self._owner.rewind(lsn)
 
     def _answer(self, hello: Hello) -> None:
         answer = self._owner.hello(hello)
@@ -129,7 +150,7 @@ class Receiver(Session):
         self._prompt = start.sync_ack == "data"
         self._unacked = True
 
-    def _resynchronize(self, kind: int, lsn: int, aux: int, body: memoryview) -> None:
+    def _while_started(self, kind: int, lsn: int, aux: int, body: memoryview) -> None:
         if kind == _REGION:
             self._owner.region(aux, lsn, body, len(body))
         elif kind == _REGION_ZERO:
@@ -137,6 +158,8 @@ class Receiver(Session):
             if length > ZERO_MAX_BYTES:
                 raise BadFrame(f"a zero region of {length} bytes exceeds {ZERO_MAX_BYTES}")
             self._owner.region(aux, lsn, None, length)
+        elif kind == _ANNOUNCE:
+            self._owner.announced(lsn, aux)
         else:
             self._owner.sync_end(lsn)
 
@@ -191,6 +214,10 @@ class Receiver(Session):
 
     def refill(self) -> bool:
         """One ACK says it all: while the Primary reads nothing they do not gather."""
+        if self._pieces:
+            offset, piece = self._pieces.popleft()
+            self.outbox.add(frame(FrameType.DIVERGED, piece, lsn=self._pieces_bytes, aux=offset))
+            return True
         if not self._ack_due:
             return False
         self._ack_due = False
@@ -201,6 +228,12 @@ class Receiver(Session):
     def acknowledge_regions(self, count: int) -> None:
         """`count` region frames since START are durable."""
         self.push(frame(FrameType.REGION_ACK, lsn=count))
+
+    def diverged(self, maps: bytes) -> None:
+        """Regions written beyond the fork, as `rvg.maps` encodes them."""
+        self._pieces = deque((at, maps[at : at + DIVERGED_BODY_MAX]) for at in range(0, len(maps), DIVERGED_BODY_MAX))
+        self._pieces_bytes = len(maps)
+        self.pump()
 
     def say_consistent(self, lsn: int) -> None:
         self.push(frame(FrameType.CONSISTENT, lsn=lsn))

@@ -25,7 +25,7 @@ from volrep.link.frames import (
     json_frame,
     u64_body,
 )
-from volrep.link.negotiate import Detach, Hello, Refuse, Start, Welcome, parse_said
+from volrep.link.negotiate import Detach, Hello, Later, Refuse, Rewind, Start, Welcome, parse_said
 from volrep.link.session import Session
 from volrep.ports.reactor import Loop, Timer
 from volrep.ports.streams import Buffer, Stream, StreamClosed
@@ -35,6 +35,7 @@ IOV_LIVE_MAX = 1023  # header plus a batch in one sendmsg; a larger batch goes b
 
 _ACK, _REGION_ACK = int(FrameType.ACK), int(FrameType.REGION_ACK)
 _WELCOME, _REFUSE, _CONSISTENT = int(FrameType.WELCOME), int(FrameType.REFUSE), int(FrameType.CONSISTENT)
+_DIVERGED = int(FrameType.DIVERGED)
 
 
 class LogSource(Protocol):
@@ -51,6 +52,10 @@ class LogSource(Protocol):
     @property
     def applied_lsn(self) -> int:
         """Written to the volumes so far: what reading a region shows."""
+        ...
+
+    def writes_since(self, lsn: int) -> int:
+        """Writes from `lsn` to the end; a guess where nobody counted."""
         ...
 
     def log_fd(self) -> int: ...
@@ -71,7 +76,17 @@ class Regions(Protocol):
 class SenderOwner(Protocol):
     """Who decides: the Primary's side of one link."""
 
-    def welcomed(self, welcome: Welcome) -> Start | Detach: ...
+    def welcomed(self, welcome: Welcome) -> Start | Rewind | Later | Detach: ...
+
+    def refused(self, refuse: Refuse) -> None:
+        """The other end takes nothing; `lost` follows."""
+        ...
+
+    def diverged(self, maps: bytes) -> None:
+        """What the Secondary has beyond the fork, whole; `Sender.begin` goes on. Raises BadFrame."""
+        ...
+
+    def diverged_max_bytes(self) -> int: ...
 
     def acked(self) -> None:
         """Positions of the sender moved."""
@@ -79,10 +94,6 @@ class SenderOwner(Protocol):
 
     def consistent(self, lsn: int) -> None:
         """The Secondary became consistent."""
-        ...
-
-    def refused(self, refuse: Refuse) -> None:
-        """The Secondary takes nothing; `lost` follows."""
         ...
 
     def lost(self, reason: str, *, detach: bool) -> None:
@@ -104,6 +115,9 @@ class Sender(Session):
         self._commit_timer: Timer | None = None
         self._region_turn = False
         self._detach = False
+        self._announce_due = False
+        self._start_lsn = 0
+        self._diverged: bytearray | None = None  # what came of it, after REWIND
         self.push(json_frame(FrameType.HELLO, hello.model_dump()))
 
     # the log grows
@@ -151,6 +165,11 @@ class Sender(Session):
     def refill(self) -> bool:
         if not self.streaming:
             return False
+        if self._announce_due:
+            self._announce_due = False
+            writes = self._log.writes_since(self._start_lsn)
+            self.outbox.add(frame(FrameType.ANNOUNCE, lsn=self._log.end_lsn, aux=writes))
+            return True
         if self._region_turn and self._add_region():
             return True
         if self.sent_lsn < self._log.end_lsn:
@@ -161,6 +180,12 @@ class Sender(Session):
             self.outbox.add(frame(FrameType.COMMIT, lsn=self._announced_lsn))
             return True
         return self._add_region()
+
+    def beat(self) -> None:
+        """Also to a Secondary that is behind: a takeover there can say what it lacks."""
+        self._announce_due = True
+        if self.outbox.idle:
+            self.pump()
 
     def _add_log(self) -> None:
         length = min(LOG_BODY_MAX, self._log.end_lsn - self.sent_lsn)
@@ -198,6 +223,8 @@ class Sender(Session):
             self._owner.consistent(lsn)
         elif kind == _WELCOME and not self.streaming:
             self._welcomed(parse_said(Welcome, json_body(body)))
+        elif kind == _DIVERGED and self._diverged is not None:
+            self._add_diverged(lsn, aux, body)
         elif kind == _REFUSE:
             refuse = parse_said(Refuse, json_body(body))
             self._owner.refused(refuse)
@@ -218,8 +245,26 @@ class Sender(Session):
             self._detach = True
             self.push(json_frame(FrameType.REFUSE, {"reason": decision.reason}))
             self.close(decision.reason)
-            return
-        self.sent_lsn = self.network_lsn = self.data_lsn = self._announced_lsn = decision.lsn
+        elif isinstance(decision, Later):
+            self.close(decision.reason)
+        elif isinstance(decision, Rewind):
+            self._diverged = bytearray()
+            self.push(frame(FrameType.REWIND, lsn=decision.lsn))
+        else:
+            self.begin(decision)
+
+    def _add_diverged(self, total_bytes: int, offset: int, piece: memoryview) -> None:
+        assert self._diverged is not None
+        if total_bytes > self._owner.diverged_max_bytes() or offset != len(self._diverged) or not len(piece):
+            raise BadFrame(f"byte {offset} of {total_bytes} of its region maps, expected byte {len(self._diverged)}")
+        self._diverged += piece
+        if len(self._diverged) >= total_bytes:
+            maps, self._diverged = bytes(self._diverged), None
+            self._owner.diverged(maps)
+
+    def begin(self, decision: Start) -> None:
+        """Say START; the log flows from now on."""
+        self.sent_lsn = self.network_lsn = self.data_lsn = self._announced_lsn = self._start_lsn = decision.lsn
         self.streaming = True
         self.push(json_frame(FrameType.START, decision.model_dump(), lsn=decision.lsn))
 

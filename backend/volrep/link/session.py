@@ -53,11 +53,19 @@ class Session:
         """Put the next thing into an idle outbox; False when there is nothing to send."""
         return False
 
+    def beat(self) -> None:
+        """Once in HEARTBEAT_INTERVAL_S."""
+
     def lost(self, reason: str) -> None:
         """The connection is over; called once."""
         raise AssertionError("defined by both ends")
 
     # shared
+
+    @property
+    def heard_s(self) -> float:
+        """When something last came, by the loop's clock."""
+        return self._heard_s
 
     def on_readable(self) -> None:
         if self.closed:
@@ -148,6 +156,7 @@ class Session:
             self.close(f"nothing heard for {silence_s:.1f} s")
             return
         self._heartbeat = self.loop.call_at(now_s + HEARTBEAT_INTERVAL_S, self._beat)
+        self.beat()
         if self.outbox.idle:  # otherwise something is under way, which says as much
             self.push(frame(FrameType.HEARTBEAT, lsn=int(now_s * 1e9)))
 

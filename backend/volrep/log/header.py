@@ -27,6 +27,7 @@ from crc32c import crc32c
 from volrep.log.ring import SLOT_BYTES
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
+from volrep.model.units import Reign
 
 VERSION = 1
 # Role changes an SRL remembers. Two hosts whose common point lies further back copy everything.
@@ -50,7 +51,7 @@ class SrlHeader:
     role: str  # "primary" or "secondary"
     generation: int
     capacity_bytes: int
-    history: list[tuple[int, int]] = field(default_factory=list)  # (generation, start LSN), ascending
+    history: list[Reign] = field(default_factory=list)  # ascending
     incarnation: int = 0
     tail_lsn: int = 0  # everything before may be overwritten
     applied_lsn: int = 0  # the data volumes are durable up to here
@@ -64,11 +65,15 @@ class SrlHeader:
     volumes: list[dict[str, Any]] = field(default_factory=list)  # index, name, size_bytes, volume_id, stamp
     links: dict[str, dict[str, Any]] = field(default_factory=dict)
     configured: dict[str, Any] = field(default_factory=dict)  # volrep.rvg.configured; {} when too long
+    acting_secondary: bool = False  # was Primary, and has been superseded
+    primary_primary: bool = False  # holds to its reign although another one is known
+    rival: dict[str, Any] = field(default_factory=dict)  # the other reign: `model.status.Rival`; empty: none
+    failback: dict[str, Any] = field(default_factory=dict)  # from_lsn, auto: regions are marked; empty: they are not
     unknown: dict[str, Any] = field(default_factory=dict)  # fields of a newer version, written back
 
     def generation_at(self, lsn: int) -> int:
         """The generation that was in force at `lsn`; 0 before the history begins."""
-        return max((generation for generation, start_lsn in self.history if start_lsn <= lsn), default=0)
+        return max((reign.generation for reign in self.history if reign.start_lsn <= lsn), default=0)
 
 
 _FIELDS = tuple(f.name for f in fields(SrlHeader) if f.name != "unknown")
@@ -117,10 +122,15 @@ def _from_body(body: bytes) -> SrlHeader:
     try:
         found = json.loads(body)
         known = {name: found.pop(name) for name in _FIELDS if name in found}
-        known["history"] = [(int(generation), int(lsn)) for generation, lsn in known.get("history", ())]
+        known["history"] = [_reign(*said) for said in known.get("history", ())]
         return SrlHeader(**known, unknown=found)
     except (ValueError, TypeError, AttributeError) as error:  # intact, so somebody wrote it so
         raise BadSlot(f"body: {error}") from error
+
+
+def _reign(generation: int, start_lsn: int, reign_id: str = "") -> Reign:
+    """A line of history; reigns that began under older versions have no id."""
+    return Reign(int(generation), int(start_lsn), str(reign_id))
 
 
 def choose(slots: Sequence[bytes | bytearray | memoryview], path: str) -> tuple[int, SrlHeader]:

@@ -21,7 +21,7 @@ from volrep.log.record import HEADER_BYTES
 from volrep.log.ring import HEADER_AREA_BYTES, PAGE_BYTES, SLOT_BYTES, Ring, check_size
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
-from volrep.model.units import FIRST_LSN, MIB
+from volrep.model.units import FIRST_LSN, MIB, Reign
 from volrep.ports.files import BlockFile
 from volrep.ports.streams import Buffer
 
@@ -59,7 +59,7 @@ class Srl:
         header.capacity_bytes = Ring(file.size_bytes).capacity_bytes
         header.tail_lsn = header.applied_lsn = header.durable_lsn = first_lsn
         if not header.history:
-            header.history = [(header.generation, first_lsn)]
+            header.history = [Reign(header.generation, first_lsn)]
         try:
             _fill(file, HEADER_AREA_BYTES + header.capacity_bytes, on_progress)
         except OSError as error:

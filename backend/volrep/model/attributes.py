@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from volrep.model.config import Startup
 from volrep.model.errors import VolrepError
 from volrep.model.messages import usage
 
@@ -47,6 +48,15 @@ LINK_ATTRIBUTES: dict[str, Attribute] = {
     )
 }
 
+RVG_ATTRIBUTES: dict[str, Attribute] = {
+    a.name: a
+    for a in (
+        Attribute("startup", tuple(Startup), Startup.SERVE, True,
+                  "what a starting Primary does while a Secondary cannot be asked whether it took over: serve after a "
+                  "moment, or ask-peers until every attached one has answered"),
+    )
+}
+
 AVAILABLE = tuple(name for name, a in LINK_ATTRIBUTES.items() if a.available)
 
 
@@ -59,6 +69,17 @@ def check_attributes(given: Mapping[str, str]) -> dict[str, str]:
             raise VolrepError(usage.UNKNOWN_ATTRIBUTE, name=name, known=", ".join(near or AVAILABLE))
         if not attribute.available:
             raise VolrepError(usage.ATTRIBUTE_NOT_YET, name=name, available=", ".join(AVAILABLE))
+        if value not in attribute.values:
+            raise VolrepError(usage.BAD_ATTRIBUTE, name=name, value=value, allowed=", ".join(attribute.values))
+    return dict(given)
+
+
+def check_rvg_attributes(given: Mapping[str, str]) -> dict[str, str]:
+    """The same for an RVG. Raises VR-1020 (unknown), VR-1022 (bad value)."""
+    for name, value in given.items():
+        attribute = RVG_ATTRIBUTES.get(name)
+        if attribute is None:
+            raise VolrepError(usage.UNKNOWN_ATTRIBUTE, name=name, known=", ".join(RVG_ATTRIBUTES))
         if value not in attribute.values:
             raise VolrepError(usage.BAD_ATTRIBUTE, name=name, value=value, allowed=", ".join(attribute.values))
     return dict(given)

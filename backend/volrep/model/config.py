@@ -18,11 +18,20 @@ class VolumeKind(StrEnum):
 
 
 class StartMethod(StrEnum):
-    """How `startrep` makes a Secondary equal: -a, -b, -f."""
+    """How a Secondary is made equal: `startrep` -a, -b, -f; after a change of roles by shared history; fbsync."""
 
     AUTOSYNC = "autosync"
     BLANK = "blank"
     FORCE = "force"
+    FOLLOW = "follow"  # nothing is copied: it goes on where it is, or the link becomes STALE
+    FAILBACK = "failback"  # what either side wrote since their logs parted is copied
+
+
+class Startup(StrEnum):
+    """What a starting Primary does while a Secondary cannot be asked whether it took over meanwhile."""
+
+    SERVE = "serve"  # asks for a moment, then opens its exports
+    ASK_PEERS = "ask-peers"  # keeps them closed until every attached Secondary has answered, or an operator says so
 
 
 class Shape(BaseModel):
@@ -86,6 +95,7 @@ class RvgConfig(Shape):
     volumes: list[RvgVolume]
     links: list[LinkConfig] = Field(default_factory=list)
     exports: list[ExportConfig] = Field(default_factory=list)
+    startup: Startup = Startup.SERVE
     certificate_path: str  # this engine's own, PEM
     private_key_path: str
     accept: str = ""  # damage that the operator has agreed to for this one start (`volrep.model.damage`)

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from volrep.model.errors import VolrepError
 from volrep.model.messages import links as messages
-from volrep.model.status import LinkState, RvgState
+from volrep.model.status import LinkState, RoleState, RvgState
 
 
 class LinkEvent(StrEnum):
@@ -29,6 +29,20 @@ class RvgEvent(StrEnum):
     START = "start"
     STOP = "stop"
     ERROR = "error"
+
+
+class RoleEvent(StrEnum):
+    """The operator's are MIGRATE, TAKEOVER, DEMOTE, ELECT and MAKESEC; the others come from what other hosts say."""
+
+    MIGRATE = "migrate"
+    TAKEOVER = "takeover"
+    DEMOTE = "demote"
+    ELECT = "elect"
+    MAKESEC = "makesec"
+    SUPERSEDED = "superseded"
+    CONFLICT = "conflict"
+    FOLLOW = "follow"
+    YIELDED = "yielded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,39 @@ RVG_ROWS = (
     Row((RvgState.EMPTY, RvgState.CLEAN, RvgState.ACTIVE), RvgEvent.ERROR, RvgState.FAIL,
         "the SRL or a data volume failed"),
 )
+
+ROLE_ROWS = (
+    Row((RoleState.SECONDARY,), RoleEvent.MIGRATE, RoleState.PRIMARY,
+        "the Primary has given the role away, and all that it wrote is here"),
+    Row((RoleState.SECONDARY,), RoleEvent.TAKEOVER, RoleState.PRIMARY,
+        "the Primary is lost: a new reign begins with all that was received"),
+    Row((RoleState.PRIMARY,), RoleEvent.DEMOTE, RoleState.SECONDARY,
+        "the role goes to another host, which has all that was written here"),
+    Row((RoleState.PRIMARY,), RoleEvent.SUPERSEDED, RoleState.ACTING_SECONDARY,
+        "another host took over; nothing was written here by applications that are still there"),
+    Row((RoleState.PRIMARY,), RoleEvent.CONFLICT, RoleState.PRIMARY_PRIMARY,
+        "another host reigns, too, and each has writes that the other lacks: neither is stopped"),
+    Row((RoleState.PRIMARY_PRIMARY,), RoleEvent.ELECT, RoleState.PRIMARY,
+        "the operator has chosen this host: a reign above both begins"),
+    Row((RoleState.ACTING_SECONDARY,), RoleEvent.ELECT, RoleState.PRIMARY,
+        "the operator has chosen this host after all, with what it wrote beyond the fork"),
+    Row((RoleState.PRIMARY, RoleState.PRIMARY_PRIMARY), RoleEvent.MAKESEC, RoleState.ACTING_SECONDARY,
+        "the operator has chosen another host"),
+    Row((RoleState.PRIMARY_PRIMARY,), RoleEvent.YIELDED, RoleState.PRIMARY,
+        "the other host has become a Secondary"),
+    Row((RoleState.SECONDARY, RoleState.ACTING_SECONDARY), RoleEvent.FOLLOW, RoleState.SECONDARY,
+        "a Primary has said START: this host follows its reign"),
+)
+
+
+def role_step(rvg: str, state: RoleState, event: RoleEvent) -> RoleState:
+    """The state after `event`. Raises VR-1410 when the table has no such row."""
+    for row in ROLE_ROWS:
+        if row.event == event and state in row.before:
+            assert isinstance(row.after, RoleState)
+            return row.after
+    raise VolrepError(messages.ROLE_STATE, rvg=rvg, state=state.value, verb=event.value,
+                      needed=" or ".join(s.value for row in ROLE_ROWS if row.event == event for s in row.before))
 
 
 def link_step(name: str, state: LinkState, event: LinkEvent) -> LinkState:

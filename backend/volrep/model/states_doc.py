@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from volrep.model.states import LINK_ROWS, RVG_ROWS, Row
-from volrep.model.status import LinkState, RvgState
+from volrep.model.states import LINK_ROWS, ROLE_ROWS, RVG_ROWS, Row
+from volrep.model.status import LinkState, RoleState, RvgState
 
 _INTRODUCTION = """\
 # States
@@ -31,11 +31,18 @@ An RVG begins EMPTY in every run of its worker: nothing is believed before recov
 FAIL but a restart of the worker after the repair, which recovers from what is proved.
 """
 
+_ROLE_NOTE = """
+The role stands in the SRL header, where one write changes all that belongs to it. ACTING_SECONDARY and PRIMARY_PRIMARY
+are shown as flags of a Secondary and of a Primary. An RVG begins SECONDARY or PRIMARY, as it was created. An operator's
+verb in a state that has no row for it is refused (VR-1410).
+"""
+
 
 def page() -> str:
     """The whole of docs/states.md."""
     return "".join([_INTRODUCTION, *_section("Links", LinkState.STALE, LINK_ROWS, _LINK_NOTE),
-                    *_section("RVGs", RvgState.EMPTY, RVG_ROWS, _RVG_NOTE)])
+                    *_section("RVGs", RvgState.EMPTY, RVG_ROWS, _RVG_NOTE),
+                    *_section("Roles", RoleState.SECONDARY, ROLE_ROWS, _ROLE_NOTE)])
 
 
 def _section(title: str, first: str, rows: Iterable[Row], note: str) -> Iterable[str]:

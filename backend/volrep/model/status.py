@@ -8,6 +8,7 @@ from pydantic import Field
 
 from volrep.model.config import Role, Shape
 from volrep.model.damage import Damage, LostRecord
+from volrep.model.units import Reign
 
 
 class RvgState(StrEnum):
@@ -106,6 +107,60 @@ class Recovered(Shape):
     given_up: list[LostRecord] = Field(default_factory=list)
 
 
+class RoleState(StrEnum):
+    """The role of an RVG with what its role alone does not say."""
+
+    SECONDARY = "SECONDARY"
+    PRIMARY = "PRIMARY"
+    ACTING_SECONDARY = "ACTING_SECONDARY"
+    PRIMARY_PRIMARY = "PRIMARY_PRIMARY"
+
+
+class RoleFlag(StrEnum):
+    """What an RVG's role alone does not say."""
+
+    ACTING_SECONDARY = "acting_secondary"  # was Primary; another host reigns now; its own last writes stand apart
+    PRIMARY_PRIMARY = "primary_primary"  # another host reigns, too, and both have writes that the other lacks
+    FAILBACK_LOGGING = "failback_logging"  # regions written since the takeover are being marked
+    AUTOFB = "autofb"  # the old Primary is made equal as soon as it returns
+
+
+class SinceFork(Shape):
+    """Writes beyond the point where two logs part, with the Primary's clock at the first and the last."""
+
+    writes: int = 0
+    bytes: int = 0
+    first_ns: int = 0
+    last_ns: int = 0
+    complete: bool = True  # False: still being counted, or the log no longer holds all of them
+
+
+class Rival(Shape):
+    """Another host's reign that this host's history lacks. `fork_lsn`: up to there the logs are the same."""
+
+    host: str
+    generation: int
+    reign: str
+    fork_lsn: int
+    end_lsn: int = 0  # of its log when it was last heard
+    since_ns: int = 0  # known since
+    since_fork: SinceFork | None = None  # of the other host
+
+
+class Announced(Shape):
+    """What a Secondary knows of its Primary's log. `missing_*`: announced by the Primary and not here."""
+
+    primary: str
+    primary_end_lsn: int
+    primary_writes: int  # counted by the Primary, at primary_end_lsn
+    last_contact_ns: int  # nothing is known since
+    missing_writes: int
+    missing_bytes: int
+    tail_writes: int  # received, in memory only: the Primary has not said that its own disk holds them
+    tail_bytes: int
+    last_write_ns: int  # the Primary's clock at the newest write received
+
+
 class RvgStatus(Shape):
     """What a worker says of its RVG. Counters start at 0 with the worker."""
 
@@ -131,6 +186,13 @@ class RvgStatus(Shape):
     read_bytes: int = 0
     batches: int = 0
     waits: dict[str, int] = Field(default_factory=dict)  # named limit -> times a stage waited for it
+    history: list[Reign] = Field(default_factory=list)
+    role_flags: list[RoleFlag] = Field(default_factory=list)
+    superseded_by: Rival | None = None  # acting_secondary, primary_primary
+    fork_lsn: int = 0  # 0: no fork is known
+    since_fork: SinceFork | None = None  # of this host
+    announced: Announced | None = None  # a Secondary's
+    asking: list[str] = Field(default_factory=list)  # hosts that a starting Primary waits for, its exports closed
 
 
 class Event(Shape):

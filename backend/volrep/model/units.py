@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NewType
+from typing import NamedTuple, NewType
 
 from volrep.model.errors import VolrepError
 from volrep.model.messages import usage
@@ -13,6 +13,19 @@ Lsn = NewType("Lsn", int)
 
 Generation = NewType("Generation", int)
 """Number of a Primary's reign, from 1."""
+
+
+class Reign(NamedTuple):
+    """One line of a history: a Primary's reign, and where in the log it began.
+
+    Two hosts may take over at the same time, so the number alone does not tell reigns apart: `reign_id` (16 hex digits,
+    random) does. It is empty for a reign that began under a version that had none.
+    """
+
+    generation: int
+    start_lsn: int
+    reign_id: str = ""
+
 
 FIRST_LSN = Lsn(4096)
 """The stream starts here, so that 0 can say "nothing" everywhere."""

@@ -15,7 +15,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from volrep.model.config import Shape, StartMethod
+from volrep.model.status import SinceFork
 
 LINE_MAX_BYTES = 1 << 20  # 32 links with certificates of 1 KiB and 1,000 volumes stay below half of it
 EVENTS_WAITING_MAX = 1000
@@ -30,6 +33,11 @@ class WorkerMethod(StrEnum):
     LINK_PAUSE = "link.pause"  # LinkRef -> RvgStatus
     LINK_RESUME = "link.resume"  # LinkRef -> RvgStatus
     LINK_ACCEPT = "link.accept"  # LinkRef + descriptor -> Nothing
+    DEMOTE = "demote"  # Demote -> RvgStatus; when the next Primary has everything
+    PROMOTE = "promote"  # Promote -> RvgStatus
+    MAKESEC = "makesec"  # Makesec -> RvgStatus
+    SERVE = "serve"  # Nothing -> RvgStatus; wait for no peer any more
+    DIVERGENCE = "divergence"  # DivergenceRequest -> Divergence
     LOG_DUMP = "log.dump"  # LogDumpRequest -> LogDump
     SHUTDOWN = "shutdown"  # Nothing -> Nothing; checkpoint, clean header, exit 0
 
@@ -45,6 +53,62 @@ class LinkRef(Shape):
 class LinkStart(Shape):
     link_id: str
     method: StartMethod
+
+
+class Demote(Shape):
+    """`link_id`: of the link to the next Primary; empty: none has to have everything."""
+
+    drain: bool = False  # close exports that are in use
+    link_id: str = ""
+    wait_s: float = Field(default=10.0, ge=0, le=600)
+
+
+class PromoteHow(StrEnum):
+    MIGRATE = "migrate"  # the log here must end at `expect_lsn`, where the old Primary's does
+    TAKEOVER = "takeover"
+    ELECT = "elect"  # above every reign that is known
+
+
+class Promote(Shape):
+    """`new_reign` comes from the caller, so that saying it again is harmless."""
+
+    how: PromoteHow
+    new_reign: str = Field(pattern=r"^[0-9a-f]{16}$")
+    expect_lsn: int = 0
+    failback: bool = True  # mark the regions written from now on
+    autofb: bool = False
+
+
+class Makesec(Shape):
+    force: bool = False  # also when no other reign is known, or exports are in use
+
+
+class DivergenceRequest(Shape):
+    after: int = 0  # regions already had
+    limit: int = Field(default=1000, ge=1, le=10_000)
+
+
+class DivergedVolume(Shape):
+    name: str
+    writes: int
+    bytes: int
+    regions_bytes: int
+
+
+class DivergedRegion(Shape):
+    volume: str
+    offset: int
+    length: int
+
+
+class Divergence(Shape):
+    """What was written here beyond the fork. `next`: for `after`, when there are more regions; 0 otherwise."""
+
+    fork_lsn: int
+    since_fork: SinceFork | None
+    volumes: list[DivergedVolume]
+    regions: list[DivergedRegion]
+    next: int
 
 
 class LogDumpRequest(Shape):

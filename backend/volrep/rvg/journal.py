@@ -54,6 +54,7 @@ class Journal:
         self.retain_lsn: Callable[[], int] = lambda: self.end_lsn
         self._checkpointing = False
         self._closed = False
+        self._stream = 0  # raised when the log begins anew
         self._marks: deque[int] = deque([self.header.applied_lsn], maxlen=MARKS_MAX)
         self._header_due_s = loop.clock.monotonic_s() + HEADER_INTERVAL_S
         self._header_dirty = False
@@ -78,6 +79,11 @@ class Journal:
     def retained_lsn(self) -> int:
         """The oldest LSN whose bytes are still in the ring."""
         return self.header.tail_lsn
+
+    def release_role(self) -> None:
+        """Whoever had the role has it no more; the next one sets its own."""
+        self.on_failure, self.on_room, self.fill_header = _ignore, _nothing, _ignore
+        self.retain_lsn = lambda: self.end_lsn
 
     # room
 
@@ -190,7 +196,7 @@ class Journal:
         if self._checkpointing or self._closed or self.failure is not None:
             return
         self._checkpointing = True
-        reached_lsn = self.applied_lsn
+        reached_lsn, stream = self.applied_lsn, self._stream
 
         def done(_: None, error: Exception | None) -> None:
             self._checkpointing = False
@@ -199,6 +205,8 @@ class Journal:
             if error is not None:
                 self.fail(error if isinstance(error, VolrepError) else _sync_failed(error))
                 return
+            if stream != self._stream:
+                return  # the log began anew meanwhile: positions of the old one mean nothing in it
             self.header.applied_lsn = max(self.header.applied_lsn, reached_lsn)
             self._marks.append(reached_lsn)
             self._keep_history()
@@ -206,6 +214,17 @@ class Journal:
                 self.on_room()
 
         self.background.run(self.sync_volumes, done)
+
+    def checkpoint_now(self) -> None:
+        """A checkpoint while the caller waits (blocking). Raises VolrepError; the RVG is in FAIL then."""
+        reached_lsn = self.applied_lsn
+        try:
+            self.sync_volumes()
+        except VolrepError as error:
+            self.fail(error)
+            raise
+        self.header.applied_lsn = max(self.header.applied_lsn, reached_lsn)
+        self.save_header()
 
     def sync_volumes(self) -> None:
         """Everything applied so far is durable on return (blocking). Raises VolrepError."""
@@ -218,6 +237,7 @@ class Journal:
         self.srl.restart(lsn)
         self.end_lsn = self.durable_lsn = self.applied_lsn = lsn
         self._marks.clear()
+        self._stream += 1
 
     def close(self, *, clean: bool) -> None:
         """Last checkpoint and header (blocking) when `clean`; then close all files."""

@@ -21,6 +21,10 @@ class LagMeter:
     def writes(self) -> int:
         return self._writes[-1]
 
+    @property
+    def newest_ns(self) -> int:
+        return self._times_ns[-1]
+
     def add(self, end_lsn: int, writes: int, time_ns: int) -> None:
         """A batch of `writes` writes ended at `end_lsn`."""
         self._lsns.append(end_lsn)

@@ -32,6 +32,7 @@ REGION_MAP_SAVE_INTERVAL_S = 2.0  # what a Primary's restart copies twice
 
 SETUP_THREADS = 8
 """Dialling and proofs of identity: threads of their own, for each may hold one for link.connect's 10 s or more."""
+STARTUP_ASK_S = 2.0  # a starting Primary waits so long for Secondaries that cannot be reached
 DIAL_INTERVAL_S = 1.0  # between attempts to connect a link
 LAG_SAMPLES_MAX = 32768
 HEADER_INTERVAL_S = 5.0  # link positions in the SRL header are at most this old

@@ -19,6 +19,7 @@ from volrep.model.config import Role, RvgConfig, RvgVolume
 from volrep.model.damage import DamageKind
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
+from volrep.model.units import FIRST_LSN, Reign
 from volrep.ports.files import BlockFile, Folder, OpenFile
 from volrep.rvg.repair import replay
 from volrep.volume.data import DataVolume, apply_records
@@ -39,13 +40,15 @@ class Opened:
     given_up: list[Gap]
 
 
-def create_srl(config: RvgConfig, open_file: OpenFile) -> None:
-    """Make a fresh SRL for this RVG on its volume. Raises VolrepError."""
+def create_srl(config: RvgConfig, open_file: OpenFile, reign_id: str) -> None:
+    """Make a fresh SRL for this RVG on its volume; a Primary's begins a reign. Raises VolrepError."""
+    primary = config.role == Role.PRIMARY
     file = _open(config.srl, open_file)
     try:
         Srl.create(file, SrlHeader(
             rds_id=config.rds_id, rvg_id=config.rvg_id, dg=config.dg, rvg=config.name, host=config.host,
-            role=config.role.value, generation=1, capacity_bytes=0, consistent=config.role == Role.PRIMARY,
+            role=config.role.value, generation=1, capacity_bytes=0, consistent=primary,
+            history=[Reign(1, FIRST_LSN, reign_id if primary else "")],
             volumes=[_said(v) for v in config.volumes]))
     finally:
         file.close()
@@ -73,7 +76,7 @@ def check_owner(found: SrlHeader, config: RvgConfig) -> None:
                           wanted=f"{config.dg}/{config.name} ({config.rvg_id})")
 
 
-def ensure_srl(config: RvgConfig, open_file: OpenFile, folder: Folder) -> None:
+def ensure_srl(config: RvgConfig, open_file: OpenFile, folder: Folder, reign_id: str) -> None:
     """Create the SRL on the RVG's first start; a marker in the worker's folder tells later starts that it was there.
 
     A header that has gone bad afterwards is damage, never a reason to create: the log may hold acknowledged writes.
@@ -83,7 +86,7 @@ def ensure_srl(config: RvgConfig, open_file: OpenFile, folder: Folder) -> None:
         folder.read(marker)
     except FileNotFoundError:
         if not has_srl(config, open_file):
-            create_srl(config, open_file)
+            create_srl(config, open_file, reign_id)
     folder.save(marker, config.rvg_id.encode())
 
 

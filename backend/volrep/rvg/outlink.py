@@ -7,7 +7,8 @@ the link's id; the region map of a copy under way is kept in a file of its own (
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from volrep.link.frames import BadFrame, FrameType, frame, json_frame
@@ -15,25 +16,34 @@ from volrep.link.negotiate import (
     LINK_PROTOCOL,
     Detach,
     Hello,
+    Later,
     Order,
+    OurLog,
     Refuse,
+    Rewind,
     Start,
     StartMode,
     VolumeSaid,
     Welcome,
+    begin,
     decide,
 )
 from volrep.link.sender import Sender
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig, StartMethod
-from volrep.model.damage import FAULT_FLAGS, LinkFault
+from volrep.model.damage import LinkFault
 from volrep.model.states import LinkEvent, link_step
-from volrep.model.status import LinkKState, LinkState, LinkStatus, SyncStatus
+from volrep.model.status import LinkState, LinkStatus
 from volrep.ports.reactor import Timer
 from volrep.ports.streams import Buffer, Stream
+from volrep.rvg.changes import Maps
+from volrep.rvg.copyout import CopyOut
 from volrep.rvg.dialling import Dialler
-from volrep.rvg.limits import DIAL_INTERVAL_S, REGION_MAP_SAVE_INTERVAL_S
-from volrep.rvg.maps import MapStore
+from volrep.rvg.failback import differing_regions
+from volrep.rvg.limits import DIAL_INTERVAL_S
+from volrep.rvg.link_view import connected_text, status_of
+from volrep.rvg.maps import MapStore, encoded_max_bytes
+from volrep.rvg.remembered import Remembered, connection_part
 from volrep.rvg.resync import Resync
 from volrep.rvg.tail import differs
 
@@ -42,23 +52,6 @@ if TYPE_CHECKING:
 
 _EVENT_TYPES = {LinkEvent.STOP: "rlk_stopped", LinkEvent.PAUSE: "rlk_paused", LinkEvent.OVERFLOW: "srl_overflow",
                 LinkEvent.DETACH: "rlk_detached"}
-
-
-@dataclass(slots=True)
-class Remembered:
-    """What the SRL header keeps of a link."""
-
-    state: str = LinkState.STALE
-    reason: str = "replication was never started"
-    order_id: str = ""  # of the last startrep; empty: never
-    method: str = ""
-    begin_lsn: int = 0
-    delivered: bool = False  # the Secondary has carried the order out
-    acked_lsn: int = 0  # durable there
-    fault: str = ""  # what the Secondary suffers from (`LinkFault`): the link goes on by itself when that has passed
-    syncing: bool = False  # regions are still to be copied
-    consistent_after_lsn: int = 0  # all regions copied: consistent when this is applied there
-    consistent: bool = False
 
 
 class OutLink:
@@ -73,17 +66,19 @@ class OutLink:
         self.in_force = False  # synchronous replication: completed writes are there, too
         self._primary = primary
         self._dialler = dialler
-        self._maps = maps
+        self._copy = CopyOut(config.link_id, maps, primary.journal, self._pump, self._copied)
         self._new_id = new_id
         self._loop = primary.journal.loop
-        self._resync: Resync | None = None
         self._dialling = False
         self._dial_timer: Timer | None = None
-        self._save_timer: Timer | None = None
-        self._why_not_connected = ""
+        self._closed = False
+        self.why_not_connected = ""
+        self._asking = False
+        self._rewind_lsn = 0
+        self._was_connected = False
         self._heals = False
         if self.mind.syncing:
-            self._begin_copy(fresh=False)
+            self._begin_copy(self._copy.kept(self.mind.order_id, fresh=False))
         if self.active:
             self._dial_soon(0.0)
 
@@ -93,6 +88,18 @@ class OutLink:
     def active(self) -> bool:
         """To be connected: also to hear that a Secondary is well again."""
         return self.mind.state == LinkState.ACTIVE or bool(self.mind.fault)
+
+    @property
+    def resync(self) -> Resync | None:
+        return self._copy.resync
+
+    @property
+    def was_started(self) -> bool:
+        return bool(self.mind.order_id)
+
+    @property
+    def attached(self) -> bool:
+        return self.mind.state != LinkState.STALE
 
     @property
     def connected(self) -> bool:
@@ -124,7 +131,7 @@ class OutLink:
 
     def applied(self) -> None:
         """The volumes hold the batch, too: regions may be read again."""
-        if self._resync is not None:
+        if self.resync is not None:
             self._pump()
 
     def acked(self) -> None:
@@ -157,16 +164,38 @@ class OutLink:
 
     def start(self, method: StartMethod) -> None:
         journal = self._primary.journal
+        if method in (StartMethod.FOLLOW, StartMethod.FAILBACK) and self.attached:
+            self._change_order(method)
+            return
         self._step(LinkEvent.START, "")
         self.mind = Remembered(
             state=LinkState.ACTIVE, reason="", order_id=self._new_id(), method=method.value,
-            begin_lsn=journal.durable_lsn, acked_lsn=journal.durable_lsn,
-            syncing=method == StartMethod.AUTOSYNC, consistent=method != StartMethod.AUTOSYNC)
+            begin_lsn=journal.durable_lsn,
+            acked_lsn=journal.retained_lsn() if method == StartMethod.FOLLOW else journal.durable_lsn,
+            syncing=method == StartMethod.AUTOSYNC, consistent=method in (StartMethod.BLANK, StartMethod.FORCE))
         if self.mind.syncing:
-            self._begin_copy(fresh=True)
+            self._begin_copy(self._copy.kept(self.mind.order_id, fresh=True))
             self._primary.emit("resync_started", f"{self.config.remote_host}: automatic synchronization started")
         journal.save_header()
         self._dial_soon(0.0)
+
+    def _change_order(self, method: StartMethod) -> None:
+        """Replication runs, or waits for the other host: only a follow order that waits becomes a failback."""
+        mind = self.mind
+        if mind.method == StartMethod.FOLLOW and method is StartMethod.FAILBACK and not mind.delivered:
+            mind.method, mind.order_id = method.value, self._new_id()
+            self._primary.journal.save_header()
+
+    def ask(self) -> None:
+        """Whatever the link's state: hear what the other host has to say before this one serves."""
+        self._asking = True
+        self._dial_soon(0.0)
+
+    def asked(self) -> None:
+        """This host serves now."""
+        self._asking = False
+        if self.active and self.sender is None:
+            self._dial_soon(0.0)
 
     def stop(self) -> None:
         self._leave(LinkEvent.STOP, "replication was stopped")
@@ -196,7 +225,7 @@ class OutLink:
         old, self.config = self.config, config
         if not self._wants_sync():
             self._set_in_force(False)
-        if _connection_part(old) != _connection_part(config):
+        if connection_part(old) != connection_part(config):
             self.disconnect("the link's configuration changed")
             if self.active:
                 self._dial_soon(0.0)
@@ -219,7 +248,7 @@ class OutLink:
             assert self.sender is not None
             self.sender.push(json_frame(FrameType.STATE, {"state": self.mind.state, "reason": reason}))
         if self.mind.state == LinkState.STALE:
-            self._drop_copy()
+            self._copy.drop()
             self.mind.syncing = False
         self.disconnect(reason)
         self._primary.emit(_EVENT_TYPES[event], f"{self.config.remote_host}: {reason}; link {self.config.name} "
@@ -238,14 +267,14 @@ class OutLink:
 
     def _dial(self) -> None:
         self._dial_timer = None
-        if not self.active or self.sender is not None or self._dialling or self._primary.journal.failure is not None:
+        if not self._wanted or self.sender is not None or self._dialling or self._primary.journal.failure is not None:
             return
         self._dialling = True
         dialled = self.config
 
         def done(stream: Stream | None, error: Exception | None) -> None:
             self._dialling = False
-            if stream is not None and self.active and self.sender is None and self.config is dialled:
+            if stream is not None and self._wanted and self.sender is None and self.config is dialled:
                 sender = Sender(stream, self._loop, self._primary, self, self._hello())
                 if not sender.closed:  # else HELLO met a connection that was gone: `lost` has dialled again
                     self.sender = sender
@@ -253,58 +282,130 @@ class OutLink:
             if stream is not None:
                 stream.close()
             if error is not None:
-                self._why_not_connected = str(error)
-            if self.active:
+                self.why_not_connected = str(error)
+            if self._wanted:
                 self._dial_soon(DIAL_INTERVAL_S)
 
         self._dialler.dial(dialled, done)
 
+    @property
+    def _wanted(self) -> bool:
+        """Whether there should be a connection."""
+        return (self.active or self._asking) and not self._closed
+
     def _hello(self) -> Hello:
+        claim = self._primary.claim()
         header = self._primary.journal.header
         return Hello(
             protocol=LINK_PROTOCOL, rds_id=header.rds_id, link_id=self.config.link_id, host=header.host, rvg=header.rvg,
             history=header.history, durable_lsn=self._primary.durable_lsn, incarnation=header.incarnation,
             volumes=[VolumeSaid(index=v["index"], name=v["name"], size_bytes=v["size_bytes"]) for v in header.volumes],
-            sync_ack=effective(self.config.attributes)["sync_ack"])
+            sync_ack=self._sync_ack(), conflict=claim.conflict, since_fork=claim.since_fork)
 
-    def welcomed(self, welcome: Welcome) -> Start | Detach:
+    def _sync_ack(self) -> str:
+        return effective(self.config.attributes)["sync_ack"]
+
+    def _order(self) -> Order:
+        mind = self.mind
+        return Order(mind.order_id, mind.begin_lsn, mind.consistent and not mind.syncing, mind.delivered,
+                     StartMethod(mind.method))
+
+    def welcomed(self, welcome: Welcome) -> Start | Rewind | Later | Detach:
         mind, journal = self.mind, self._primary.journal
-        if mind.syncing and not mind.delivered and welcome.order_id != mind.order_id:
+        self._primary.yielded(self.config.remote_host)
+        if self._asking:
+            self._loop.call_soon(lambda: self._primary.answered(self))
+            return Later("asked before serving")
+        if not self.active:
+            return Later("no longer wanted")
+        if self._autosync and mind.syncing and not mind.delivered and welcome.order_id != mind.order_id:
             mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # nothing was copied yet: begin at the newest
-        if mind.delivered:
+        if mind.delivered or mind.method in (StartMethod.FOLLOW, StartMethod.FAILBACK):
             mind.consistent = welcome.consistent and not mind.syncing  # it knows better
             self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
-        order = Order(mind.order_id, mind.begin_lsn, mind.consistent and not mind.syncing, mind.delivered)
-        decision = decide(order, welcome, history=journal.header.history, retained_lsn=journal.retained_lsn(),
-                          durable_lsn=journal.durable_lsn, sync_ack=effective(self.config.attributes)["sync_ack"])
+        log = OurLog(journal.header.history, journal.retained_lsn(), journal.durable_lsn)
+        decision = decide(self._order(), welcome, log, self._sync_ack())
+        if isinstance(decision, Detach) and self._fails_back_by_itself(welcome):
+            decision = decide(self._order(), welcome, log, self._sync_ack())
         if isinstance(decision, Start) and decision.mode == StartMode.STREAM:
             decision = differs(journal, welcome) or decision
         if isinstance(decision, Start):
             self._started(decision)
+        elif isinstance(decision, Rewind):
+            self._rewind_lsn = decision.lsn
         return decision
 
+    @property
+    def _autosync(self) -> bool:
+        return self.mind.method == StartMethod.AUTOSYNC
+
+    def _fails_back_by_itself(self, welcome: Welcome) -> bool:
+        """-autofb: the old Primary has returned; what would make the link STALE becomes a failback."""
+        wanted = self._primary.tracking.auto and welcome.acting and self.mind.method == StartMethod.FOLLOW
+        if wanted:
+            self.mind.method, self.mind.order_id = StartMethod.FAILBACK.value, self._new_id()
+        return wanted and self._primary.journal.try_save_header()
+
     def refused(self, refuse: Refuse) -> None:
-        fault = refuse.fault
+        primary, claim, fault = self._primary, refuse.claim, refuse.fault
+        if claim is not None:
+            self._loop.call_soon(lambda: primary.heard(claim))
+        if self._asking:
+            self._loop.call_soon(lambda: primary.answered(self))
         if fault is None or fault == self.mind.fault or not self.active:
             return
         self._step(LinkEvent.FAIL if fault is LinkFault.VOLUME else LinkEvent.SECONDARY_PAUSE, refuse.reason[:200])
         self.mind.fault = fault.value
-        self._primary.emit("rlk_fail" if fault is LinkFault.VOLUME else "rlk_paused",
-                           f"{self.config.remote_host}: {refuse.reason}; link {self.config.name} is {self.mind.state}")
-        self._primary.journal.touch_header()
+        primary.emit("rlk_fail" if fault is LinkFault.VOLUME else "rlk_paused",
+                     f"{self.config.remote_host}: {refuse.reason}; link {self.config.name} is {self.mind.state}")
+        primary.journal.touch_header()
+
+    # failback
+
+    def diverged_max_bytes(self) -> int:
+        return encoded_max_bytes([v.file.size_bytes for v in self._primary.journal.volumes if v is not None])
+
+    def diverged(self, maps: bytes) -> None:
+        differing_regions(self._primary, self._rewind_lsn, maps, partial(self._begin_failback, self.sender))
+
+    def _begin_failback(self, sender: Sender | None, union: Maps) -> None:
+        """The map is complete up to this moment: what is written from now on comes in the log."""
+        mind, journal = self.mind, self._primary.journal
+        if sender is None or sender is not self.sender or not self.active:
+            return
+        mind.begin_lsn = mind.acked_lsn = journal.durable_lsn
+        mind.syncing, mind.consistent, mind.consistent_after_lsn = True, False, 0
+        mind.copy_bytes = sum(m.marked_bytes for m in union.values())
+        self._copy.drop()
+
+        def saved(done: bool) -> None:
+            if not done:
+                sender.close("the map of what differs cannot be saved")
+            elif sender is self.sender and journal.try_save_header():
+                self._begin_copy(union)
+                self._primary.emit("resync_started", f"{self.config.remote_host}: failback started, "
+                                                     f"{mind.copy_bytes} bytes differ")
+                start = begin(self._order(), journal.header.history, self._sync_ack())
+                self._started(start)
+                sender.begin(start)
+
+        self._copy.save(mind.order_id, union, saved)
 
     def _started(self, start: Start) -> None:
-        self._why_not_connected = ""
+        self.why_not_connected = ""
+        self._was_connected = True
         if self.mind.fault:
             self._step(LinkEvent.RECOVER, "")
         self._primary.emit("rlk_connect", connected_text(self.config, start))
         self.mind.acked_lsn = start.lsn  # less than it was when the Secondary has lost a part of its log
         assert self.sender is not None
-        if self._resync is not None:
-            self._resync.rewind()
-            self.sender.regions = self._resync
+        if self.resync is not None:
+            self.resync.rewind()
+            self.sender.regions = self.resync
         elif self.mind.consistent_after_lsn and not self.mind.consistent:
             self._loop.call_soon(self._say_sync_end)
+        else:
+            self._loop.call_soon(self._primary.look_equal)
 
     def rvg_failed(self) -> None:
         """Nothing goes out any more; the Secondary is told why."""
@@ -319,45 +420,32 @@ class OutLink:
             self.sender.close(reason)
 
     def lost(self, reason: str, *, detach: bool) -> None:
-        was_streaming = self.sender is not None
+        was_connected, self._was_connected = self._was_connected, False
         self.sender = None
-        self._why_not_connected = reason
+        news, self.why_not_connected = reason != self.why_not_connected, reason
         self._set_in_force(False)
-        if was_streaming:
+        if was_connected or (news and not self._asking):
             self._primary.emit("rlk_disconnect", f"{self.config.remote_host}: {reason}")
         if detach and self.active:
             self._leave(LinkEvent.DETACH, reason)
-        elif self.active:
+        elif self._wanted:
             self._dial_soon(DIAL_INTERVAL_S)
         self._primary.release_waiting()
 
     # the copy
 
-    def _begin_copy(self, *, fresh: bool) -> None:
-        journal = self._primary.journal
-        volumes = {v.index: v for v in journal.volumes if v is not None}
-        maps = self._maps.open(self.config.link_id, self.mind.order_id, volumes, fresh=fresh)
-        self._resync = Resync(volumes, maps, journal.background, self._loop.clock, self._pump, self._copied)
-        self._resync.total_bytes = sum(v.file.size_bytes for v in volumes.values())
-        self._save_timer = self._loop.call_at(self._loop.clock.monotonic_s() + REGION_MAP_SAVE_INTERVAL_S,
-                                              self._save_maps)
+    def _begin_copy(self, maps: Maps) -> None:
+        self._copy.begin(self.mind.order_id, maps, self.mind.copy_bytes)
 
     def _pump(self) -> None:
         if self.sender is not None:
             self.sender.pump()
 
-    def _save_maps(self) -> None:
-        if self._resync is None:
-            return
-        self._maps.save(self.config.link_id, self.mind.order_id, self._resync.maps)
-        self._save_timer = self._loop.call_at(self._loop.clock.monotonic_s() + REGION_MAP_SAVE_INTERVAL_S,
-                                              self._save_maps)
-
     def _copied(self) -> None:
         """Every region is durable there: consistent as soon as the log up to here is applied."""
         self.mind.consistent_after_lsn = self._primary.durable_lsn
         self.mind.syncing = False
-        self._drop_copy()
+        self._copy.drop()
         if self._primary.journal.try_save_header():
             self._say_sync_end()
 
@@ -366,13 +454,6 @@ class OutLink:
             assert self.sender is not None
             self.sender.regions = None
             self.sender.push(frame(FrameType.SYNC_END, lsn=self.mind.consistent_after_lsn))
-
-    def _drop_copy(self) -> None:
-        if self._resync is not None:
-            self._resync = None
-            if self._save_timer is not None:
-                self._save_timer.cancel()
-            self._maps.remove(self.config.link_id)
 
     def consistent(self, lsn: int) -> None:
         if self.mind.syncing or not (self.mind.consistent_after_lsn or self._heals):
@@ -384,75 +465,17 @@ class OutLink:
             return
         self._primary.emit("resync_stopped", f"{self.config.remote_host}: consistent since LSN {lsn}")
         self.acked()
+        self._primary.look_equal()
 
-    def close(self) -> None:
-        """The link is removed, or the worker ends."""
-        self.mind.state = LinkState.STALE if self.mind.state == LinkState.UNASSOC else self.mind.state
-        for timer in (self._dial_timer, self._save_timer):
-            if timer is not None:
-                timer.cancel()
+    def close(self, reason: str) -> None:
+        """The link is removed, the role changes, or the worker ends."""
+        self._closed = True
+        self._copy.pause()
+        if self._dial_timer is not None:
+            self._dial_timer.cancel()
         sender, self.sender = self.sender, None
         if sender is not None:
-            sender.close("the worker ends")
-
-    # status
+            sender.close(reason)
 
     def status(self) -> LinkStatus:
-        sender, mind, primary = self.sender, self.mind, self._primary
-        now_ns = primary.clock.wall_ns()
-        stale = mind.state == LinkState.STALE
-        writes, lag_bytes, seconds = (0, 0, 0.0) if stale else primary.lag.behind(mind.acked_lsn, now_ns)
-        connected = self.connected
-        return LinkStatus(
-            link_id=self.config.link_id, name=self.config.name, remote_host=self.config.remote_host,
-            state=LinkState(mind.state), kstate=_kstate(stale, connected), flags=self._flags(),
-            connected=connected, reason=mind.reason or ("" if connected else self._why_not_connected),
-            attributes=effective(self.config.attributes), current_mode=self._current_mode(),
-            consistent=mind.consistent, sent_lsn=sender.sent_lsn if sender else mind.acked_lsn,
-            network_lsn=sender.network_lsn if sender else mind.acked_lsn, data_lsn=mind.acked_lsn,
-            applied_lsn=sender.applied_lsn if sender else 0, behind_writes=writes, behind_bytes=lag_bytes,
-            behind_s=seconds, sent_bytes=sender.sent_bytes if sender else 0, sync=self._sync_status())
-
-    def _current_mode(self) -> str:
-        if not self.connected:
-            return "N/A"
-        return "synchronous" if self.in_force else "asynchronous"
-
-    def _sync_status(self) -> SyncStatus | None:
-        resync = self._resync
-        if resync is None:
-            return None
-        left_bytes, rate = resync.left_bytes(), resync.rate_bytes_per_s() if self.connected else 0.0
-        return SyncStatus(method=self.mind.method, done_bytes=resync.total_bytes - left_bytes,
-                          total_bytes=resync.total_bytes, rate_bytes_per_s=rate,
-                          left_s=left_bytes / rate if rate > 0 else None)
-
-    def _flags(self) -> list[str]:
-        mind = self.mind
-        flags = ["write"] if mind.state == LinkState.ACTIVE else []
-        flags.append("detached" if mind.state == LinkState.STALE else "attached")
-        flags.append("connected" if self.connected else "disconnected")
-        flags.append("consistent" if mind.consistent else "inconsistent")
-        flags.append("synchronous" if self.in_force else "asynchronous")
-        if mind.syncing:
-            flags += ["autosync", "resync_started"]
-        if mind.state == LinkState.PAUSE and not mind.fault:
-            flags.append("primary_paused")
-        return flags + list(FAULT_FLAGS.get(mind.fault, ()))
-
-
-def connected_text(link: LinkConfig, start: Start) -> str:
-    how = "begins" if start.mode == StartMode.BEGIN else "goes on"
-    return f"{link.remote_host}: link {link.name} connected, {how} at LSN {start.lsn}"
-
-
-def _kstate(stale: bool, connected: bool) -> LinkKState:
-    if stale:
-        return LinkKState.DETACHED
-    return LinkKState.CONNECT if connected else LinkKState.ENABLED
-
-
-def _connection_part(config: LinkConfig) -> tuple[object, ...]:
-    chosen = effective(config.attributes)
-    return (config.remote_address, config.remote_port, config.peer_certificate, config.key, chosen["encryption"],
-            chosen["sync_ack"])
+        return status_of(self, self._primary.lag, self._primary.clock.wall_ns())

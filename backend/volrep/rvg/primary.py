@@ -17,7 +17,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from volrep.log.record import CONTINUES, HEADER_BYTES, BatchEncoder, RecordType, Write, record_bytes
+from volrep.link.negotiate import Claim
+from volrep.log.record import BATCH_RECORDS_MAX, CONTINUES, HEADER_BYTES, BatchEncoder, RecordType, Write, record_bytes
 from volrep.model.errors import VolrepError
 from volrep.nbd import wire
 from volrep.nbd.connection import Connection
@@ -26,8 +27,10 @@ from volrep.ports.clock import Clock
 from volrep.rvg.journal import Journal
 from volrep.rvg.lag import LagMeter
 from volrep.rvg.limits import BATCH_COMMIT_BYTES
+from volrep.rvg.maps import MapStore
 from volrep.rvg.outlink import OutLink
 from volrep.rvg.reads import Reads
+from volrep.rvg.tracking import Tracking
 
 _WRITE, _WRITE_PART = int(RecordType.WRITE), int(RecordType.WRITE) | CONTINUES
 _CMD_WRITE, _CMD_READ = wire.CMD_WRITE, wire.CMD_READ
@@ -37,7 +40,8 @@ _ZEROING = {wire.CMD_WRITE_ZEROES: int(RecordType.ZEROES), wire.CMD_TRIM: int(Re
 class Primary:
     """`nbd.connection.Service` and `link.sender.LogSource` of one RVG."""
 
-    def __init__(self, journal: Journal, clock: Clock, reads: Reads, emit: Callable[[str, str], None]) -> None:
+    def __init__(self, journal: Journal, clock: Clock, reads: Reads, maps: MapStore,
+                 emit: Callable[[str, str], None]) -> None:
         self.journal = journal
         self.clock = clock
         self.reads = reads
@@ -46,6 +50,12 @@ class Primary:
         self.lag = LagMeter(journal.end_lsn, clock.wall_ns())
         self.writes = self.written_bytes = self.batches = 0
         self.room_waits = 0
+        self.heard: Callable[[Claim], None] = _unheard
+        self.answered: Callable[[OutLink], None] = _unheard
+        self.yielded: Callable[[str], None] = _unheard
+        self.claim: Callable[[], Claim] = _no_claim
+        self.tracking = Tracking(journal, maps)
+        self.opened_lsn = journal.end_lsn  # what lies behind it was written by the applications of this run
         self._encoder = BatchEncoder()
         self._batch: list[Write] = []
         self._batch_bytes = 0
@@ -53,7 +63,7 @@ class Primary:
         self._holding: list[Connection] = []
         self._waiting: deque[tuple[int, Connection, list[bytes]]] = deque()
         self._last_time_ns = 0
-        journal.on_room = self.commit
+        journal.on_room = self._on_room
         journal.retain_lsn = self._retain_lsn
         journal.on_failure = self._failed
 
@@ -76,6 +86,9 @@ class Primary:
 
     def spans(self, lsn: int, length: int) -> Sequence[tuple[int, int]]:
         return self.journal.srl.spans(lsn, length)
+
+    def writes_since(self, lsn: int) -> int:
+        return self.lag.behind(lsn, 0)[0]
 
     def _retain_lsn(self) -> int:
         return min((link.retain_lsn for link in self.links.values()), default=self.journal.end_lsn)
@@ -155,6 +168,7 @@ class Primary:
         buffers, end_lsn = self._encoder.encode(
             batch, lsn=start_lsn, generation=header.generation, incarnation=header.incarnation,
             timestamp_ns=time_ns, durable_lsn=journal.durable_lsn)
+        self.tracking.mark(batch)
         for link in self.links.values():
             link.offer(buffers, start_lsn, end_lsn)
         try:
@@ -175,6 +189,26 @@ class Primary:
             link.applied()
         for connection in holding:
             connection.release()
+
+    def log(self, writes: list[Write]) -> None:
+        """Writes of no connection: what a takeover found in memory. Durable and applied on return.
+
+        Raises VolrepError; the RVG is in FAIL then.
+        """
+        for start in range(0, len(writes), BATCH_RECORDS_MAX):
+            self._batch = writes[start : start + BATCH_RECORDS_MAX]
+            self._batch_bytes = sum(record_bytes(len(w[4]) if w[4] is not None else 0) for w in self._batch)
+            if not self._make_room(self._batch_bytes):
+                self.journal.checkpoint_now()
+            self.commit()
+            if self.journal.failure is not None:
+                raise self.journal.failure
+            assert not self._batch, "an SRL takes the tail of a log buffer once its volumes are synced"
+
+    def _on_room(self) -> None:
+        """A checkpoint was made."""
+        self.tracking.save()
+        self.commit()
 
     def _make_room(self, length: int) -> bool:
         """Whether the SRL takes `length` bytes; links that stand in the way go STALE, a checkpoint is awaited."""
@@ -220,6 +254,28 @@ class Primary:
         for connection in answered:
             connection.flush_replies()
 
+    @property
+    def busy(self) -> bool:
+        """Whether writes wait for room in the log."""
+        return bool(self._batch)
+
+    def look_equal(self) -> None:
+        """When every Secondary goes on with the log, there is nothing left to fail back."""
+        if self.tracking.on and all(link.connected and link.mind.consistent and not link.mind.syncing
+                                    for link in self.links.values()):
+            self.tracking.stop()
+            self.journal.try_save_header()
+
+    def retire(self, reason: str) -> None:
+        """The role ends here, or the worker: log what fits, forget what waits for room (it was never answered)."""
+        self.commit()
+        for link in self.links.values():
+            link.close(reason)
+        owners, holding = self._owners, self._holding
+        self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
+        self._waiting.clear()
+        self._fail_batch(owners, holding)
+
     # failure
 
     def _failed(self, _: VolrepError) -> None:
@@ -229,13 +285,6 @@ class Primary:
         self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
         self._fail_batch(owners, holding)
 
-    def close(self) -> None:
-        """The worker ends: log what fits, forget what still waits for room (it was never answered), end the links."""
-        self.commit()
-        self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
-        for link in self.links.values():
-            link.close()
-
     def _fail_batch(self, owners: list[tuple[Connection, list[bytes]]], holding: list[Connection]) -> None:
         for connection, cookies in owners:
             for cookie in cookies:
@@ -244,3 +293,11 @@ class Primary:
             connection.release()
         for connection, _ in owners:
             connection.flush_replies()
+
+
+def _unheard(_: object) -> None:
+    """Until the roles listen."""
+
+
+def _no_claim() -> Claim:
+    raise AssertionError("a Primary's claim is set before its links dial")

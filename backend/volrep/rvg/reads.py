@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+from collections.abc import Sequence
 
 from volrep.nbd import wire
 from volrep.nbd.connection import Connection
@@ -19,7 +20,7 @@ EXTENTS_MAX = 4096  # of one block status answer; a client asks again from where
 
 
 class Reads:
-    def __init__(self, volumes: list[DataVolume | None], background: Background) -> None:
+    def __init__(self, volumes: Sequence[DataVolume | None], background: Background) -> None:
         self._volumes = volumes
         self._background = background
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))

@@ -1,4 +1,4 @@
-"""What a Secondary in FAIL says to its Primary: that it lives, takes nothing, and why.
+"""What a host says to a Primary whose log it does not take: a Secondary in FAIL, and another Primary.
 
 Only after both have proved who they are, as for every connection of a link. Without it the Primary would see a host
 that does not answer, and its operator would look for the fault in the network.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import socket
+from collections.abc import Callable
 
-from volrep.link.frames import BadFrame, Frame, FrameType, json_frame
-from volrep.link.negotiate import Refuse
+from volrep.link.frames import BadFrame, Frame, FrameType, json_body, json_frame
+from volrep.link.negotiate import Hello, Refuse, parse_said
 from volrep.link.session import Session
 from volrep.model.config import LinkConfig
 from volrep.ports.reactor import Loop
@@ -24,9 +25,9 @@ _HELLO = int(FrameType.HELLO)
 
 
 class Refuser:
-    """Answers every HELLO with the same REFUSE."""
+    """Answers every HELLO with REFUSE. `answer` may act on what is said; it comes from a host that was proved."""
 
-    def __init__(self, dialler: Dialler, loop: Loop, answer: Refuse) -> None:
+    def __init__(self, dialler: Dialler, loop: Loop, answer: Callable[[LinkConfig, Hello], Refuse]) -> None:
         self._dialler = dialler
         self._loop = loop
         self._answer = answer
@@ -41,7 +42,7 @@ class Refuser:
         def done(stream: Stream | None, error: Exception | None) -> None:
             self._accepting -= 1
             if stream is not None:
-                _Refusal(stream, self._loop, self._answer)
+                _Refusal(stream, self._loop, lambda hello: self._answer(link, hello))
             else:
                 logger.warning("connection from %s for link %s: %s", link.remote_host, link.name, error)
 
@@ -51,15 +52,16 @@ class Refuser:
 class _Refusal(Session):
     """One connection; the session ends it when the Primary says nothing."""
 
-    def __init__(self, stream: Stream, loop: Loop, answer: Refuse) -> None:
+    def __init__(self, stream: Stream, loop: Loop, answer: Callable[[Hello], Refuse]) -> None:
         self._answer = answer
         super().__init__(stream, loop, -1, _no_log)
 
     def handle(self, received: Frame) -> None:
         if received[0] != _HELLO:
             raise BadFrame(f"unexpected {FrameType(received[0]).name} from the Primary")
-        self.push(json_frame(FrameType.REFUSE, self._answer.model_dump(mode="json")))
-        self.close(self._answer.reason)
+        answer = self._answer(parse_said(Hello, json_body(received[3])))
+        self.push(json_frame(FrameType.REFUSE, answer.model_dump(mode="json")))
+        self.close(answer.reason)
 
     def lost(self, reason: str) -> None:
         """Nobody waits for it."""

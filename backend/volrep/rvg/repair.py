@@ -9,8 +9,9 @@ again its volumes, which may be ahead of their log, are no image of any moment.
 from __future__ import annotations
 
 import logging
+from hashlib import sha256
 
-from volrep.log.header import SrlHeader
+from volrep.log.header import HISTORY_MAX, SrlHeader
 from volrep.log.record import Record
 from volrep.log.recovery import OnBatch, ScanEnd, scan, scan_past_damage
 from volrep.log.srl import Srl
@@ -19,6 +20,7 @@ from volrep.model.config import Role
 from volrep.model.damage import DamageKind
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
+from volrep.model.units import Reign
 
 logger = logging.getLogger("volrep.rvg")
 
@@ -69,7 +71,9 @@ def _pass_over(srl: Srl, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
 def begin_reign(header: SrlHeader, lsn: int) -> None:
     """What this host holds from `lsn` on is no longer what others may hold under the same LSNs."""
     header.generation += 1
-    header.history = [*header.history, (header.generation, lsn)]
+    unique = f"{header.rvg_id} {header.incarnation} {header.generation} {lsn}"  # no other host, and no other time
+    reign_id = sha256(unique.encode()).hexdigest()[:16]
+    header.history = [*header.history, Reign(header.generation, lsn, reign_id)][-HISTORY_MAX:]
 
 
 def _cut(srl: Srl, on_batch: OnBatch, gaps: list[Gap], end: ScanEnd) -> ScanEnd:

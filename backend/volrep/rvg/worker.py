@@ -1,7 +1,8 @@
 """One RVG at work: configuration in, roles, exports and status out. Everything runs in the reactor's thread.
 
 `configure` is said again at every change; the worker acts on the difference. Recovery runs in a thread, so that
-`status` answers RECOVER meanwhile.
+`status` answers RECOVER meanwhile. The role is what the SRL's header says (`rvg.roles`); what the configuration says
+only decides what a new SRL begins as.
 """
 
 from __future__ import annotations
@@ -13,29 +14,34 @@ from typing import Any
 
 from volrep.link.negotiate import Refuse
 from volrep.log.recovery import ScanEnd
-from volrep.model.config import Role, RvgConfig
+from volrep.model.config import LinkConfig, Role, RvgConfig
 from volrep.model.damage import Damage, fault_of
 from volrep.model.errors import VolrepError
 from volrep.model.messages import links as messages
 from volrep.model.states import RvgEvent, rvg_step
 from volrep.model.status import KState, Recovered, RvgState, RvgStatus, SrlStatus, VolumeStatus
-from volrep.model.worker import LinkRef, LinkStart, LogDumpRequest, WorkerMethod
-from volrep.nbd.exports import ExportInfo, ExportTable
-from volrep.nbd.listener import Listener
-from volrep.rvg import configured
+from volrep.model.worker import (
+    Demote,
+    DivergenceRequest,
+    LinkRef,
+    LinkStart,
+    LogDumpRequest,
+    Makesec,
+    Promote,
+    WorkerMethod,
+)
 from volrep.rvg.control import Reply
 from volrep.rvg.damage import damage_of, failed_end, lost_records, rvg_flags
-from volrep.rvg.dialling import Dialler
-from volrep.rvg.dump import dump_log
+from volrep.rvg.demotion import Demotion
+from volrep.rvg.dump import dump_divergence, dump_log
 from volrep.rvg.journal import Journal
-from volrep.rvg.maps import MapStore
 from volrep.rvg.opening import Opened, ensure_srl, open_rvg
 from volrep.rvg.outlink import OutLink
 from volrep.rvg.ports import WorkerPorts
 from volrep.rvg.primary import Primary
-from volrep.rvg.reads import Reads
 from volrep.rvg.refuser import Refuser
 from volrep.rvg.repair import LogDamaged
+from volrep.rvg.roles import Roles
 from volrep.rvg.secondary import Secondary
 
 logger = logging.getLogger("volrep.rvg")
@@ -52,11 +58,7 @@ class Worker:
         self.state = RvgState.EMPTY
         self.failure: VolrepError | None = None
         self.journal: Journal | None = None
-        self.primary: Primary | None = None
-        self.secondary: Secondary | None = None
-        self.reads: Reads | None = None
-        self._dialler: Dialler | None = None
-        self._listeners: dict[tuple[str, str], Listener] = {}
+        self.roles: Roles | None = None
         self._opening = False
         self._damage: Damage | None = None
         self._recovered: Recovered | None = None
@@ -70,14 +72,28 @@ class Worker:
             WorkerMethod.LINK_PAUSE: lambda p, _: self._link_do(p, OutLink.pause),
             WorkerMethod.LINK_RESUME: lambda p, _: self._link_do(p, OutLink.resume),
             WorkerMethod.LINK_ACCEPT: self._link_accept,
+            WorkerMethod.PROMOTE: self._promote,
+            WorkerMethod.MAKESEC: self._makesec,
+            WorkerMethod.SERVE: self._serve,
+            WorkerMethod.DIVERGENCE: self._divergence,
             WorkerMethod.LOG_DUMP: self._log_dump,
         }
+
+    @property
+    def primary(self) -> Primary | None:
+        return self.roles.primary if self.roles is not None else None
+
+    @property
+    def secondary(self) -> Secondary | None:
+        return self.roles.secondary if self.roles is not None else None
 
     # requests of the engine
 
     def handle(self, method: str, params: dict[str, Any], fds: list[socket.socket], reply: Reply) -> None:
         if method == WorkerMethod.CONFIGURE:
             self._configure(RvgConfig.model_validate(params), reply)
+        elif method == WorkerMethod.DEMOTE:
+            self._demote(Demote.model_validate(params), reply)
         elif method == WorkerMethod.SHUTDOWN:
             self.shutdown()
             reply(None, None)
@@ -96,9 +112,9 @@ class Worker:
         if self.journal is None and self.failure is None:
             self._open(config, reply)
             return
-        if self.config is not None and self.config.role != config.role:
-            raise VolrepError(messages.ROLE_CHANGE, rvg=config.name, before=self.config.role, after=config.role)
-        self._adopt(config)
+        self.config = config
+        if self.roles is not None:
+            self.roles.adopt(config)
         reply(self.status().model_dump(mode="json"), None)
 
     def _open(self, config: RvgConfig, reply: Reply) -> None:
@@ -107,61 +123,45 @@ class Worker:
         ports = self._ports
 
         def work() -> Opened:
-            ensure_srl(config, ports.open_file, ports.folder(config))
+            ensure_srl(config, ports.open_file, ports.folder(config), ports.new_id()[:16])
             return open_rvg(config, ports.open_file)
 
         def done(opened: Opened | None, error: Exception | None) -> None:
-            self._opening = False
             if opened is None:
                 failure = error if isinstance(error, VolrepError) else VolrepError(
                     messages.OPEN_FAILED, rvg=config.name, reason=repr(error))
                 self._failed(failure)
+                self._answer_configure(reply)
             else:
-                self._opened(config, opened)
-            reply(self.status().model_dump(mode="json"), None)
-            waiting, self._waiting_configure = self._waiting_configure, []
-            for later, later_reply in waiting:
-                self._configure(later, later_reply)
+                self._opened(config, opened, lambda: self._answer_configure(reply))
 
         self.background.run(work, done)
 
-    def _opened(self, config: RvgConfig, opened: Opened) -> None:
+    def _answer_configure(self, reply: Reply) -> None:
+        self._opening = False
+        assert self.config is not None
+        try:
+            if self.roles is not None:
+                self.roles.adopt(self.config)
+        except VolrepError as error:
+            reply(None, error)
+        else:
+            reply(self.status().model_dump(mode="json"), None)
+        waiting, self._waiting_configure = self._waiting_configure, []
+        for later, later_reply in waiting:
+            self._configure(later, later_reply)
+
+    def _opened(self, config: RvgConfig, opened: Opened, served: Callable[[], None]) -> None:
         journal = Journal(opened.srl, opened.volumes, opened.end.end_lsn, self.loop, self.background)
         self.journal = journal
-        self._dialler = self._ports.dialler(config)
-        self.reads = Reads(opened.volumes, self.background)
-        if config.role == Role.PRIMARY:
-            self.primary = Primary(journal, self.clock, self.reads, self.emit)
-            self.loop.after_events.append(self.primary.commit)
-            journal.fill_header = self._fill_header
-        else:
-            self.secondary = Secondary(journal, self.clock, self._dialler, self.emit)
-        inner = journal.on_failure
-
-        def failed(error: VolrepError) -> None:
-            self._failed(error)
-            inner(error)
-
-        journal.on_failure = failed
         self.state = rvg_step(self.state, RvgEvent.START)
         self._recovered = Recovered(clean=opened.was_clean, records=opened.end.records, end_lsn=opened.end.end_lsn,
                                     given_up=lost_records(opened.given_up, config))
-        self.emit("rvg_started", _started_text(config, opened.end, was_clean=opened.was_clean))
-        self._adopt(config)
+        self.emit("rvg_started", _started_text(journal.header.role, config, opened.end, was_clean=opened.was_clean))
+        roles = self.roles = Roles(self._ports, journal, config, self.emit, self._failed)
+        roles.open(served)
         if journal.header.distrust:
-            self._distrust(journal.header.distrust)
-
-    def _distrust(self, reason: str) -> None:
-        """The volumes are no longer what the log made of them: nothing counts as equal to them any more."""
-        assert self.journal is not None
-        self.emit("volume_changed", f"{reason}: synchronize before you rely on a copy")
-        if self.primary is not None:
-            for link in self.primary.links.values():
-                link.distrust(reason)
-        if self.secondary is not None:
-            self.secondary.distrust(reason)
-        self.journal.header.distrust = ""
-        self.journal.try_save_header()
+            roles.distrust(journal.header.distrust)
 
     def _failed(self, error: VolrepError) -> None:
         if self.state != RvgState.FAIL:
@@ -171,63 +171,20 @@ class Worker:
         self._damage = damage_of(error, self.config, error.gaps if isinstance(error, LogDamaged) else [])
         self.emit("rvg_fail", f"{error.id} {error.text}; safe: {self._damage.safe}; next: {self._damage.next[0]}")
 
-    def _adopt(self, config: RvgConfig) -> None:
-        """Links and exports as the configuration says."""
-        self.config = config
-        if self.secondary is not None:
-            self.secondary.links = {link.link_id: link for link in config.links}
-        if self.primary is not None:
-            self._adopt_links(config, self.primary)
-            self._adopt_exports(config, self.primary)
-        self._describe(config)
-
-    def _describe(self, config: RvgConfig) -> None:
-        """Keep in the SRL what only the engine knows. Behind `_adopt_links`: the header is written with all links."""
-        journal, described = self.journal, configured.said(config)
-        if journal is not None and journal.failure is None and journal.header.configured != described:
-            journal.header.configured = described
-            journal.try_save_header()
-
-    def _adopt_links(self, config: RvgConfig, primary: Primary) -> None:
-        wanted = {link.link_id: link for link in config.links}
-        assert self._dialler is not None
-        maps = MapStore(self._ports.folder(config), self.background)
-        for link_id in [i for i in primary.links if i not in wanted]:
-            primary.links.pop(link_id).close()
-            maps.remove(link_id)
-            primary.journal.header.links.pop(link_id, None)
-        for link_id, link in wanted.items():
-            present = primary.links.get(link_id)
-            if present is None:
-                remembered = primary.journal.header.links.get(link_id, {})
-                primary.links[link_id] = OutLink(link, remembered, primary, self._dialler, maps,
-                                                 self._ports.new_id)
-            elif present.config != link:
-                present.reconfigure(link)
-        primary.release_waiting()
-
-    def _adopt_exports(self, config: RvgConfig, primary: Primary) -> None:
-        wanted = {(e.volume, e.listen) for e in config.exports}
-        for key in [k for k in self._listeners if k not in wanted]:
-            self._listeners.pop(key).close()
-        volumes = {v.name: v for v in config.volumes}
-        for volume_name, where in sorted(wanted - set(self._listeners)):
-            volume = volumes[volume_name]
-            table = ExportTable([ExportInfo(name=volume.name, size_bytes=volume.size_bytes, volume_index=volume.index)])
-            self._listeners[volume_name, where] = self._ports.listen(where, self.loop, table, primary)
-
-    def _fill_header(self, header: Any) -> None:
-        assert self.primary is not None
-        header.links = {link_id: link.remembered() for link_id, link in self.primary.links.items()}
-
     def _primary_for(self, verb: str) -> Primary:
-        if self.primary is None:
+        primary = self._running().primary
+        if primary is None:
             assert self.config is not None
-            if self.config.role == Role.SECONDARY:
-                raise VolrepError(messages.NOT_PRIMARY, rvg=self.config.name, host=self.config.host, verb=verb)
+            raise VolrepError(messages.NOT_PRIMARY, rvg=self.config.name, host=self.config.host, verb=verb)
+        return primary
+
+    def _running(self) -> Roles:
+        """Raises VR-1403 while nothing is opened."""
+        if self.roles is None:
+            assert self.config is not None
             raise VolrepError(messages.RVG_NOT_RUNNING, rvg=self.config.name, host=self.config.host,
                               reason=self._reason())
-        return self.primary
+        return self.roles
 
     def _out_link(self, params: dict[str, Any], verb: str) -> OutLink:
         primary = self._primary_for(verb)
@@ -249,38 +206,65 @@ class Worker:
 
     def _link_accept(self, params: dict[str, Any], fds: list[socket.socket]) -> dict[str, Any]:
         asked = LinkRef.model_validate(params)
-        link = self.secondary.links.get(asked.link_id) if self.secondary is not None else None
         if not fds:
             raise VolrepError(messages.NO_DESCRIPTOR, method=WorkerMethod.LINK_ACCEPT)
-        if self._damage is not None:
-            self._refuse(asked.link_id, fds[0])
-            return {}
-        if self.secondary is None or link is None:
+        links = self.config.links if self.config is not None else []
+        link = next((link for link in links if link.link_id == asked.link_id), None)
+        if link is not None and self._damage is not None:
+            self._refuse(link, fds[0])
+        elif link is not None and self.roles is not None:
+            self.roles.accept(link, fds[0])
+        else:
             fds[0].close()
-            return {}
-        self.secondary.accept(link, fds[0])
         return {}
 
-    def _refuse(self, link_id: str, sock: socket.socket) -> None:
+    def _refuse(self, link: LinkConfig, sock: socket.socket) -> None:
         """A Secondary in FAIL tells its Primary so."""
         assert self.config is not None
         assert self._damage is not None
-        link = next((known for known in self.config.links if known.link_id == link_id), None)
-        if link is None or self.config.role is not Role.SECONDARY:
+        if self._role() is not Role.SECONDARY:
             sock.close()
             return
         if self._refuser is None:
             answer = Refuse(reason=self._damage.found, fault=fault_of(self._damage.kind))
-            self._refuser = Refuser(self._ports.dialler(self.config), self.loop, answer)
+            self._refuser = Refuser(self._ports.dialler(self.config), self.loop, lambda _, __: answer)
         self._refuser.accept(link, sock)
+
+    def _role(self) -> Role:
+        """What the SRL says; what the configuration does while the SRL cannot be read."""
+        assert self.config is not None
+        return Role(self.journal.header.role) if self.journal is not None else self.config.role
+
+    # roles
+
+    def _demote(self, asked: Demote, reply: Reply) -> None:
+        def done(error: VolrepError | None) -> None:
+            reply(self.status().model_dump(mode="json") if error is None else None, error)
+
+        Demotion(self._running(), asked, self.loop, done).begin()
+
+    def _promote(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
+        self._running().promote(Promote.model_validate(params))
+        return self.status().model_dump(mode="json")
+
+    def _makesec(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
+        self._running().makesec(force=Makesec.model_validate(params).force)
+        return self.status().model_dump(mode="json")
+
+    def _serve(self, _: dict[str, Any], __: list[socket.socket]) -> dict[str, Any]:
+        roles = self._running()
+        if roles.asking is not None:
+            roles.asking.end()
+            roles.adopt(roles.config)
+        return self.status().model_dump(mode="json")
+
+    def _divergence(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
+        asked = DivergenceRequest.model_validate(params)
+        return dump_divergence(self._running(), asked).model_dump(mode="json")
 
     def _log_dump(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
         asked = LogDumpRequest.model_validate(params)
-        if self.journal is None:
-            assert self.config is not None
-            raise VolrepError(messages.RVG_NOT_RUNNING, rvg=self.config.name, host=self.config.host,
-                              reason=self._reason())
-        return dump_log(self.journal, asked).model_dump(mode="json")
+        return dump_log(self._running().journal, asked).model_dump(mode="json")
 
     def _configuration(self) -> dict[str, Any]:
         if self.config is None:
@@ -292,41 +276,42 @@ class Worker:
     def _reason(self) -> str:
         if self.failure is not None:
             return f"{self.failure.id} {self.failure.text}"
+        if self.roles is not None and self.roles.asking is not None:
+            return f"asks {', '.join(self.roles.asking.hosts())} who is Primary, before it serves"
         return "recovering" if self._opening else ""
 
+    def _kstate(self) -> KState:
+        if self._opening or (self.roles is not None and self.roles.asking is not None):
+            return KState.RECOVER
+        return KState.DISABLED if self.failure is not None or self.roles is None else KState.ENABLED
+
     def status(self) -> RvgStatus:
-        config, journal = self.config, self.journal
+        config, journal, roles = self.config, self.journal, self.roles
         if config is None:
             raise VolrepError(messages.WORKER_UNCONFIGURED)
-        role = self.primary or self.secondary
-        kstate = KState.RECOVER if self._opening else (
-            KState.DISABLED if self.failure is not None or journal is None else KState.ENABLED)
+        shown: dict[str, Any] = {
+            "dg": config.dg, "name": config.name, "host": config.host, "state": self.state, "kstate": self._kstate(),
+            "reason": self._reason(), "flags": rvg_flags(config, self._damage), "damage": self._damage,
+            "recovered": self._recovered, "srl": self._srl_status(config, journal)}
+        failed_ends = []
+        if self._damage is not None and self._role() is Role.SECONDARY:
+            failed_ends = [failed_end(link, self._damage) for link in config.links]
+        if journal is None or roles is None:
+            volumes = [VolumeStatus(index=v.index, name=v.name, size_bytes=v.size_bytes,
+                                    state=self._part_state(v.name)) for v in config.volumes]
+            return RvgStatus(**shown, role=config.role, generation=0, incarnation=0, links=failed_ends,
+                             volumes=volumes, consistent=False)
+        at_work, reads = roles.primary or roles.secondary, roles.reads
         waits = {}
-        if self.reads is not None and self.primary is not None:
-            waits = {"srl_room": self.primary.room_waits, "cold_read_bytes": self.reads.cold_waits}
-        links = []
-        if self.primary is not None:
-            links = [link.status() for link in self.primary.links.values()]
-        elif self.secondary is not None:
-            links = [self.secondary.link_status(link) for link in self.secondary.links.values()]
-        if config.role is Role.SECONDARY and self._damage is not None:
-            links = [failed_end(link, self._damage) for link in config.links]
+        if roles.primary is not None:
+            waits = {"srl_room": roles.primary.room_waits, "cold_read_bytes": reads.cold_waits}
+        assert at_work is not None
         return RvgStatus(
-            dg=config.dg, name=config.name, host=config.host, role=config.role, state=self.state, kstate=kstate,
-            reason=self._reason(), flags=rvg_flags(config, self._damage), damage=self._damage,
-            recovered=self._recovered, generation=journal.header.generation if journal else 0,
-            incarnation=journal.header.incarnation if journal else 0, srl=self._srl_status(config, journal),
-            volumes=[self._volume_status(v.name, v.index, v.size_bytes) for v in config.volumes], links=links,
-            consistent=journal is not None and journal.header.consistent,
-            writes=role.writes if role else 0, written_bytes=role.written_bytes if role else 0,
-            batches=role.batches if role else 0, reads=self.reads.reads if self.reads else 0,
-            read_bytes=self.reads.read_bytes if self.reads else 0, waits=waits)
-
-    def _volume_status(self, name: str, index: int, size_bytes: int) -> VolumeStatus:
-        here = [found for (volume, _), found in self._listeners.items() if volume == name]
-        return VolumeStatus(index=index, name=name, size_bytes=size_bytes, state=self._part_state(name),
-                            exported=[f.uri(name) for f in here],
-                            open_connections=sum(len(f.connections) for f in here))
+            **shown, generation=journal.header.generation, incarnation=journal.header.incarnation,
+            volumes=[roles.exports.status(v, self._part_state(v.name)) for v in config.volumes],
+            links=failed_ends or roles.link_statuses(), consistent=journal.header.consistent, writes=at_work.writes,
+            written_bytes=at_work.written_bytes, batches=at_work.batches, reads=reads.reads,
+            read_bytes=reads.read_bytes, waits=waits, **roles.status())
 
     def _part_state(self, name: str) -> str:
         if self._damage is None:
@@ -347,19 +332,12 @@ class Worker:
 
     def shutdown(self) -> None:
         """Stop exports and links, then a last checkpoint and a clean header (blocking)."""
-        for listener in self._listeners.values():
-            listener.close()
-        self._listeners.clear()
-        if self.primary is not None:
-            self.primary.close()
-        if self.secondary is not None:
-            self.secondary.close()
-        if self.journal is not None:
+        if self.roles is not None:
             if self.state == RvgState.ACTIVE:
                 self.state = rvg_step(self.state, RvgEvent.STOP)
-            self.journal.close(clean=True)
+            self.roles.shutdown()
 
 
-def _started_text(config: RvgConfig, end: ScanEnd, *, was_clean: bool) -> str:
+def _started_text(role: str, config: RvgConfig, end: ScanEnd, *, was_clean: bool) -> str:
     how = "after a clean stop" if was_clean else f"recovered, {end.records} records replayed"
-    return f"{config.role.value} RVG {config.name} is enabled ({how}); the log ends at LSN {end.end_lsn}"
+    return f"{role} RVG {config.name} is enabled ({how}); the log ends at LSN {end.end_lsn}"

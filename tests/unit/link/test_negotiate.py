@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import pytest
 
-from volrep.link.history import common_end, generation_at
-from volrep.link.negotiate import Detach, Hello, Order, Start, StartMode, VolumeSaid, Welcome, check_hello, decide
+from volrep.link.frames import BadFrame
+from volrep.link.negotiate import (
+    LINK_PROTOCOL,
+    Detach,
+    Hello,
+    Order,
+    OurLog,
+    Rewind,
+    Start,
+    StartMode,
+    VolumeSaid,
+    Welcome,
+    check_hello,
+    decide,
+    parse_said,
+)
+from volrep.model.config import StartMethod
+from volrep.model.units import Reign
 
-HISTORY = [(1, 4096), (2, 50_000)]
+HISTORY = [Reign(1, 4096, "a1"), Reign(2, 50_000, "b2")]
 ORDER = Order(order_id="o2", begin_lsn=60_000, consistent=False, delivered=True)
 
 
 def welcome(**changes: object) -> Welcome:
-    said: dict[str, object] = {"protocol": 1, "host": "tokyo", "order_id": "o2", "history": HISTORY, "end_lsn": 70_000,
-                               "applied_lsn": 70_000, "consistent": True}
+    said: dict[str, object] = {"protocol": LINK_PROTOCOL, "host": "tokyo", "order_id": "o2", "history": HISTORY,
+                               "end_lsn": 70_000, "applied_lsn": 70_000, "consistent": True}
     return Welcome.model_validate({**said, **changes})
 
 
-def decided(order: Order = ORDER, said: Welcome | None = None) -> Start | Detach:
-    return decide(order, said or welcome(), history=HISTORY, retained_lsn=55_000, durable_lsn=90_000,
-                  sync_ack="network")
+def decided(order: Order = ORDER, said: Welcome | None = None) -> Start | Rewind | Detach:
+    return decide(order, said or welcome(), OurLog(HISTORY, retained_lsn=55_000, durable_lsn=90_000), "network")
 
 
 def test_a_secondary_that_is_behind_goes_on_from_its_end() -> None:
@@ -37,9 +52,9 @@ def test_a_new_order_begins_anew_where_it_was_given() -> None:
 @pytest.mark.parametrize(("changes", "why"), [
     ({"order_id": ""}, "no longer has the log"),
     ({"end_lsn": 95_000}, "history up to LSN 95000 that this Primary lacks"),
-    ({"history": [(1, 4096), (3, 50_000)]}, "shared up to 50000"),
+    ({"history": [Reign(1, 4096, "a1"), Reign(3, 50_000, "c3")]}, "shared up to 50000"),
     ({"end_lsn": 54_000}, "the log begins at LSN 55000"),
-    ({"protocol": 2}, "link protocol 2"),
+    ({"protocol": 3}, "link protocol 3"),
 ])
 def test_what_cannot_go_on_is_left_to_the_operator(changes: dict[str, object], why: str) -> None:
     found = decided(said=welcome(**changes))
@@ -51,25 +66,89 @@ def test_an_order_whose_log_is_gone_is_not_carried_out() -> None:
     assert isinstance(decided(Order("o3", 54_000, consistent=True, delivered=False)), Detach)
 
 
-@pytest.mark.parametrize(("theirs", "end", "common"), [
-    ([(1, 100)], 500, 300),
-    ([(1, 100), (2, 300)], 500, 500),
-    ([(1, 100), (3, 300)], 500, 300),
-    ([(1, 100), (2, 400)], 500, 300),
-    ([(9, 100)], 500, 0),
-    ([], 0, 0),
+FOLLOW = Order("o3", 60_000, consistent=False, delivered=False, method=StartMethod.FOLLOW)
+FAILBACK = Order("o3", 60_000, consistent=False, delivered=False, method=StartMethod.FAILBACK)
+OLD = HISTORY[:1]  # a host that has not heard of the newest reign
+OWN = [*OLD, Reign(2, 50_000, "dd")]  # one that reigned itself, at the same time
+
+
+@pytest.mark.parametrize(("changes", "lsn"), [
+    ({"order_id": "o1"}, 70_000),
+    ({"order_id": "", "history": OLD, "end_lsn": 50_000}, 50_000),  # right at the fork: it lost nothing and has no more
+    ({"order_id": "o3"}, 70_000),
+    ({"order_id": "o1", "acting": True}, 70_000),
 ])
-def test_two_histories_share_what_lies_before_they_part(theirs: list[tuple[int, int]], end: int, common: int) -> None:
-    assert common_end([(1, 100), (2, 300)], 600, theirs, end) == common
+@pytest.mark.parametrize("order", [FOLLOW, FAILBACK])
+def test_who_shares_the_history_follows_from_where_he_is(order: Order, changes: dict[str, object], lsn: int) -> None:
+    start = decide(order, welcome(**changes), OurLog(HISTORY, retained_lsn=45_000, durable_lsn=90_000), "data")
+    assert isinstance(start, Start)
+    assert (start.mode, start.lsn, start.order_id, start.history) == (StartMode.STREAM, lsn, "o3", HISTORY)
 
 
-def test_the_generation_at_a_boundary_is_the_one_that_wrote_the_byte_before() -> None:
-    assert [generation_at(HISTORY, lsn) for lsn in (4096, 50_000, 50_001)] == [1, 1, 2]
+@pytest.mark.parametrize(("changes", "why"), [
+    ({"history": OLD}, "history up to LSN 70000 that this Primary lacks (shared up to 50000)"),
+    ({"history": OWN}, "shared up to 50000"),
+    ({"history": [Reign(1, 4096, "ff")]}, "shared up to 0"),
+    ({"end_lsn": 52_000}, "the log begins at LSN 55000"),
+    ({"end_lsn": 95_000}, "that this Primary lacks"),
+    ({"consistent": False}, "tokyo is not consistent"),
+])
+def test_nobody_follows_who_would_have_to_forget_something(changes: dict[str, object], why: str) -> None:
+    found = decided(FOLLOW, welcome(order_id="o1", **changes))
+    assert isinstance(found, Detach)
+    assert why in found.reason
+
+
+@pytest.mark.parametrize(("changes", "lsn"), [
+    ({"history": OLD}, 50_000),
+    ({"history": OLD, "end_lsn": 50_008}, 50_000),
+    ({"end_lsn": 52_000}, 52_000),  # nothing of its own, but the log no longer reaches back to it
+])
+def test_failback_rewinds_to_the_fork(changes: dict[str, object], lsn: int) -> None:
+    assert decided(FAILBACK, welcome(order_id="o1", **changes)) == Rewind(lsn)
+
+
+@pytest.mark.parametrize(("changes", "why"), [
+    ({"history": OWN}, "elect the Primary first"),
+    ({"history": [*OLD, Reign(3, 50_000, "dd")]}, "elect the Primary first"),
+    ({"end_lsn": 95_000}, "elect the Primary first"),  # our own reign, further than we know it
+    ({"history": [Reign(1, 4096, "ff")]}, "shares no history"),
+    ({"history": OLD, "consistent": False}, "not consistent"),
+])
+def test_failback_takes_nothing_from_a_reign_that_may_be_the_better_one(changes: dict[str, object], why: str) -> None:
+    found = decided(FAILBACK, welcome(order_id="o1", **changes))
+    assert isinstance(found, Detach)
+    assert why in found.reason
+
+
+def test_a_failback_that_was_begun_goes_on() -> None:
+    start = decided(FAILBACK, welcome(order_id="o3", consistent=False))
+    assert isinstance(start, Start)
+    assert (start.mode, start.lsn) == (StartMode.STREAM, 70_000)
+
+
+@pytest.mark.parametrize("history", [
+    [[1, 4096, "a"], [1, 5000, "b"]],
+    [[2, 4096, "a"], [1, 8192, "b"]],
+    [[1, 8192, "a"], [2, 4096, "b"]],
+    [[1, 4097, "a"]],
+    [[1, 4096, "0123456789abcdef0"]],
+    [[1, 4096, "xyz"]],
+    [[1 << 32, 4096, "a"]],
+    [[n, 4096, "a"] for n in range(1, 258)],
+])
+def test_an_impossible_history_is_malformed(history: list[list[object]]) -> None:
+    with pytest.raises(BadFrame):
+        parse_said(Welcome, {**welcome().model_dump(), "history": history})
+
+
+def test_a_history_of_an_older_version_has_no_ids() -> None:
+    assert welcome(history=[[1, 4096]]).history == [Reign(1, 4096, "")]
 
 
 def hello(**changes: object) -> Hello:
     said: dict[str, object] = {
-        "protocol": 1, "rds_id": "r", "link_id": "l", "host": "london", "rvg": "rvg", "history": HISTORY,
+        "protocol": LINK_PROTOCOL, "rds_id": "r", "link_id": "l", "host": "london", "rvg": "rvg", "history": HISTORY,
         "durable_lsn": 8, "incarnation": 1, "sync_ack": "network",
         "volumes": [{"index": 0, "name": "a", "size_bytes": 10}, {"index": 1, "name": "b", "size_bytes": 20}]}
     return Hello.model_validate({**said, **changes})

@@ -9,12 +9,13 @@ from tests.unit.link.test_session import Hand
 from volrep.link.frames import U64, FrameType, frame, json_frame, parse_header
 from volrep.link.negotiate import Detach, Hello, Refuse, Start, StartMode, Welcome
 from volrep.link.sender import Sender
+from volrep.model.units import Reign
 from volrep.ports.reactor import Reactor
 from volrep.ports.streams import Buffer
 
 FIRST = 4096
-HELLO = Hello(protocol=1, rds_id="r", link_id="l", host="london", rvg="rvg", history=[(1, FIRST)], durable_lsn=FIRST,
-              incarnation=1, volumes=[], sync_ack="network")
+HELLO = Hello(protocol=1, rds_id="r", link_id="l", host="london", rvg="rvg", history=[Reign(1, FIRST)],
+              durable_lsn=FIRST, incarnation=1, volumes=[], sync_ack="network")
 
 
 class Log:
@@ -26,6 +27,9 @@ class Log:
         self.file.write(bytes(1 << 16))
         self.file.flush()
 
+    def writes_since(self, lsn: int) -> int:
+        return (self.end_lsn - lsn) // 8
+
     def log_fd(self) -> int:
         return self.file.fileno()
 
@@ -35,8 +39,13 @@ class Log:
 
 class Owner:
     def welcomed(self, _: Welcome) -> Start | Detach:
-        return Start(mode=StartMode.BEGIN, lsn=FIRST, order_id="o", consistent=False, history=[(1, FIRST)],
+        return Start(mode=StartMode.BEGIN, lsn=FIRST, order_id="o", consistent=False, history=[Reign(1, FIRST)],
                      sync_ack="network")
+
+    def diverged(self, maps: bytes) -> None: ...
+
+    def diverged_max_bytes(self) -> int:
+        return 1 << 20
 
     def acked(self) -> None: ...
 

@@ -12,9 +12,10 @@ from tests.unit.log.support import a_header
 from volrep.log.header import BODY_MAX_BYTES, HISTORY_MAX, BadSlot, choose, decode_slot, encode_slot
 from volrep.log.ring import SLOT_BYTES
 from volrep.model.errors import VolrepError
+from volrep.model.units import Reign
 
-FULL = a_header(history=[(1, 4096), (2, 99992)], generation=2, incarnation=7, tail_lsn=8, applied_lsn=16,
-                durable_lsn=24, clean=True, consistent=False, consistent_after_lsn=88,
+FULL = a_header(history=[Reign(1, 4096, "ab"), Reign(2, 99992)], generation=2, incarnation=7, tail_lsn=8,
+                applied_lsn=16, durable_lsn=24, clean=True, consistent=False, consistent_after_lsn=88,
                 volumes=[{"index": 0, "name": "dv01", "size_bytes": 1 << 30, "volume_id": "v", "stamp": {"inode": 5}}],
                 links={"link-1": {"acked_lsn": 24, "ü": [1, None]}})
 
@@ -81,7 +82,7 @@ def test_a_header_that_does_not_fit_its_slot_is_refused() -> None:
 def test_the_history_is_bounded_to_the_newest() -> None:
     _, header = decode_slot(encode_slot(a_header(history=[(n, n * 8) for n in range(HISTORY_MAX + 9)]), 1), "srl")
     assert len(header.history) == HISTORY_MAX
-    assert header.history[-1] == (HISTORY_MAX + 8, (HISTORY_MAX + 8) * 8)
+    assert header.history[-1] == Reign(HISTORY_MAX + 8, (HISTORY_MAX + 8) * 8)
 
 
 def test_the_generation_at_an_lsn_comes_from_the_history() -> None:

@@ -14,6 +14,7 @@ from volrep.log.record import BadRecord, Cursor, Record
 from volrep.log.ring import SLOT_BYTES
 from volrep.log.verdict import Gap, Proof, claims_behind, is_torn
 from volrep.model.errors import VolrepError
+from volrep.model.units import Reign
 
 
 @pytest.fixture
@@ -238,7 +239,7 @@ def test_a_takeover_keeps_what_was_received_before_it(tmp_path: Path) -> None:
     log.append(a_write(0, b"received"))
     header = log.srl.header
     header.role, header.generation, header.incarnation = "primary", 2, 9
-    header.history.append((2, log.srl.end_lsn))
+    header.history.append(Reign(2, log.srl.end_lsn))
     log.srl.write_header()
     log.append(a_write(0, b"own"))
     log.srl.write_header()

@@ -14,7 +14,7 @@ from tests.unit.log.support import Log, a_header, a_write
 from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, SRL_MIN_BYTES
 from volrep.log.srl import Srl, split
 from volrep.model.errors import VolrepError
-from volrep.model.units import FIRST_LSN
+from volrep.model.units import FIRST_LSN, Reign
 from volrep.ports.disk import DiskFile
 from volrep.ports.streams import Buffer
 
@@ -53,7 +53,7 @@ def failing(log: Log) -> Failing:
 
 def test_a_new_srl_is_all_allocated_and_starts_at_the_first_lsn(log: Log) -> None:
     assert log.srl.end_lsn == FIRST_LSN
-    assert log.srl.header.history == [(1, FIRST_LSN)]
+    assert log.srl.header.history == [Reign(1, FIRST_LSN)]
     assert log.srl.header.capacity_bytes == log.srl.free_bytes == 16 << 20
     assert log.path.stat().st_blocks * 512 >= SRL_MIN_BYTES
     log.reopen()
