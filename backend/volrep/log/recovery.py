@@ -56,7 +56,8 @@ def scan(srl: Srl, from_lsn: int, on_batch: OnBatch) -> ScanEnd:
     """Read all records from `from_lsn` (a record's LSN, usually the header's applied_lsn) to the end.
 
     The file is synced first: what a killed worker wrote may still be in memory only, and must not be
-    replayed, nor shown to a Secondary, before it is as durable as recovery takes it to be.
+    replayed, nor shown to a Secondary, before it is as durable as recovery takes it to be. Then it is read from the
+    disk itself: after a failed write the cache shows records that the disk never got.
 
     Raises VR-1502 when a record that was durable is damaged, VR-1504 for a newer format, VR-1507 and
     VR-1510 when the disk fails. Good records before the damage have then been handed out.
@@ -74,7 +75,7 @@ def scan_past_damage(srl: Srl, from_lsn: int, on_batch: OnBatch) -> tuple[ScanEn
 
 
 def _scan(srl: Srl, from_lsn: int, on_batch: OnBatch, gaps: list[Gap] | None) -> ScanEnd:
-    srl.sync()
+    srl.sync_and_forget()
     header = srl.header
     generation = header.generation_at(from_lsn)
     incarnation = header.applied_incarnation if from_lsn >= header.applied_lsn else 0

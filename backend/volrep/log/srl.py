@@ -152,6 +152,14 @@ class Srl:
         except OSError as error:
             raise self._failure(error) from error
 
+    def sync_and_forget(self) -> None:
+        """`sync`, and what is read from now on comes from the disk: what a failed write left in the cache does not count.
+
+        Linux takes pages whose writing failed for clean, and a later sync succeeds. Raises VR-1510.
+        """
+        self.sync()
+        self.file.drop_cache()
+
     def read_into(self, view: memoryview, lsn: int) -> None:
         """Fill `view` with the stream's bytes from `lsn` on. Raises VR-1507."""
         done = 0

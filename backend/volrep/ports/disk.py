@@ -221,6 +221,10 @@ class DiskFile:
                 return offset if whence == os.SEEK_DATA else end
             raise
 
+    def drop_cache(self) -> None:
+        """See `BlockFile`. Unsynced pages stay: sync first."""
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def identity(self) -> tuple[int, int]:
         """See `BlockFile`."""
         if self.is_device:

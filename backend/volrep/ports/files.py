@@ -44,6 +44,10 @@ class BlockFile(Protocol):
         """(offset, length, is_data) covering the range in order; a hole (is_data False) reads as zeroes."""
         ...
 
+    def drop_cache(self) -> None:
+        """Later reads ask the disk. After a failed write or sync the cache may hold what the disk never got."""
+        ...
+
     def identity(self) -> tuple[int, int]:
         """(inode, time of the last change in ns) of a file; (0, 0) of a device, which has no times of its own."""
         ...

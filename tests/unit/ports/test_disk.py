@@ -234,3 +234,16 @@ def test_a_folder_keeps_small_files(tmp_path: Path) -> None:
     assert (tmp_path / "engine/maps").stat().st_mode & 0o777 == 0o700
     folder.remove("maps/x.map")
     assert list((tmp_path / "engine/maps").iterdir()) == []
+
+
+def test_without_its_cache_a_file_is_what_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "v"
+    path.write_bytes(bytes(1 << 20))
+    file = DiskFile.open(str(path))
+    file.write([b"kept"], 4096)
+    file.sync()
+    file.drop_cache()
+    view = memoryview(bytearray(4))
+    assert file.read_into([view], 4096) == 4
+    assert bytes(view) == b"kept"
+    file.close()
