@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from volrep.link.frames import BadFrame, Frame, FrameReader, FrameType, frame
 from volrep.link.outbox import Outbox
+from volrep.model.errors import VolrepError
 from volrep.ports.reactor import Loop, Timer
 from volrep.ports.streams import Stream, StreamClosed
 
@@ -81,6 +82,9 @@ class Session:
         except BadFrame as error:
             logger.warning("link %s: closing the connection: %s", self.stream.name, error)
             self.close(f"malformed traffic: {error}")
+        except VolrepError as error:  # this end cannot read its own log: the link says so and may try again
+            logger.error("link %s: closing the connection: %s %s", self.stream.name, error.id, error.text)
+            self.close(f"{error.id} {error.text}")
 
     def _read_frames(self) -> None:
         stream, reader = self.stream, self._reader
