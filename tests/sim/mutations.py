@@ -92,6 +92,12 @@ MUTATIONS = (
         ("link.frames:FrameReader.received", "kind != _LOG and", "False and"),), ("connect-abort", "mixed")),
     Mutation("damage is cut off like a torn tail", (
         ("log.recovery:_Scan._end", "if not is_torn(bad, self._proof):", "if False:"),), ("rot",), quick=True),
+    Mutation("a header in one slot only", (
+        ("log.srl:Srl.write_header", "range(2)", "range(1)"),), ("rot",)),
+    Mutation("recovery believes the page cache", (
+        ("log.srl:Srl.sync_and_forget", "self.file.drop_cache()", "pass"),), ("disks",)),
+    Mutation("a closed sender stays with its link", (
+        ("rvg.outlink:OutLink._dial", "if not sender.closed:", "if True:"),), ("connect-abort", "mixed")),
     Mutation("a batch that did not fit is forgotten", (
         ("rvg.journal:Journal.checkpoint", "self.on_room()", "pass"),), ("suspend-resume-io", "mixed")),
 )

@@ -25,6 +25,7 @@ from volrep.nbd.exports import ExportInfo
 from volrep.rvg.primary import Primary
 
 OPERATOR_S = 1.0  # how long the operator lets a failed RVG or a stale link stand
+STILL_S = 10.0
 PEACE_S = 90.0  # simulated time in which everything must have become equal
 
 
@@ -61,6 +62,7 @@ class Run:
         self._client_random = random
         self._clients: list[Client] = []
         self.dead_for_good = False
+        self._progress: dict[int, tuple[int, float]] = {}
         for host in self.hosts:
             host.on_exported = self._exported
             inner = host.on_dead
@@ -196,6 +198,14 @@ class Run:
         for host in self.hosts:
             self.oracle.probe(host)
 
+    def _stands_still(self, index: int, acked_lsn: int) -> bool:
+        """Whether nothing has reached this Secondary for STILL_S, though there is something to send."""
+        before_lsn, since_s = self._progress.get(index, (-1, 0.0))
+        if acked_lsn != before_lsn:
+            self._progress[index] = (acked_lsn, self.world.now_s)
+            return False
+        return acked_lsn < self.oracle.history.end_lsn and self.world.now_s > since_s + STILL_S
+
     def _settled(self) -> bool:
         waiting = any(c.waiting for c in self._clients if not c.closed and not c._process.loop.dead)
         return (not waiting and self.oracle.caught_up()) or any(h.beyond_repair for h in self.hosts)
@@ -215,6 +225,8 @@ class Run:
             link = process.worker.primary.links[self.link_id(index)]
             if link.mind.state == LinkState.STALE:
                 self.start_link(index)
+            elif link.active and self.hosts[0].srl.damaged and self._stands_still(index, link.mind.acked_lsn):
+                self.ask("link.stop", {"link_id": self.link_id(index)})  # its log has rotted: a copy is the way out
             elif resume and link.mind.state == LinkState.PAUSE:
                 self.ask("link.resume", {"link_id": self.link_id(index)})
 

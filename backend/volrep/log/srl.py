@@ -68,7 +68,6 @@ class Srl:
         srl.resume_at(first_lsn)
         srl._run_start_lsn = first_lsn
         srl.write_header()
-        srl.write_header()
         return srl
 
     @classmethod
@@ -153,7 +152,7 @@ class Srl:
             raise self._failure(error) from error
 
     def sync_and_forget(self) -> None:
-        """`sync`, and what is read from now on comes from the disk: what a failed write left in the cache does not count.
+        """`sync`, and read from the disk from now on: what a failed write left in the cache does not count.
 
         Linux takes pages whose writing failed for clean, and a later sync succeeds. Raises VR-1510.
         """
@@ -179,22 +178,24 @@ class Srl:
         return self.ring.spans(lsn, length)
 
     def write_header(self) -> None:
-        """Write `header` to the other slot, durably. Raises VR-1505 (nothing written), VR-1510.
+        """Write `header` to both slots, one after the other, durably. Raises VR-1505 (nothing written), VR-1510.
 
-        What lies before its `tail_lsn` may be overwritten from now on.
+        What lies before its `tail_lsn` may be overwritten from now on. Both, because everything that follows relies on
+        this header and none before it: a slot that rots later must leave one that says the same.
         """
         self._check_alive()
         header = self.header
         assert self.end_lsn >= 0, "write_header before resume_at"
         assert header.tail_lsn <= header.applied_lsn, "recovery starts at applied_lsn, which must still be there"
         self._note_run()
-        slot = encode_slot(header, self._counter + 1)
-        try:
-            self.file.write((slot, _PAGE_ZEROES[:-len(slot) % PAGE_BYTES]), (self._counter + 1) % 2 * SLOT_BYTES,
-                            durable=True)
-        except OSError as error:
-            raise self._failure(error) from error
-        self._counter += 1
+        for _ in range(2):
+            slot = encode_slot(header, self._counter + 1)
+            try:
+                self.file.write((slot, _PAGE_ZEROES[:-len(slot) % PAGE_BYTES]), (self._counter + 1) % 2 * SLOT_BYTES,
+                                durable=True)
+            except OSError as error:
+                raise self._failure(error) from error
+            self._counter += 1
         self._written_tail_lsn = header.tail_lsn
 
     def _note_run(self) -> None:
