@@ -15,10 +15,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+LIVES ?= 20
 MINUTES ?= 10
 TORTURE_ARGS ?=
 
-.PHONY: help run test bench bench-recovery torture lint types imports docs check clean system-run system-test system-bench
+.PHONY: help run test bench bench-recovery torture torture-store lint types imports docs check clean system-run system-test system-bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 10
@@ -37,6 +38,10 @@ bench-recovery: system-bench $(STAMP)  ## how long a start takes after a crash w
 
 torture: system-test $(STAMP)  ## kills and failing disks on real parts, MINUTES=10, until a promise is broken (root)
 	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture --minutes $(MINUTES) $(TORTURE_ARGS)
+
+torture-store: system-test $(STAMP)  ## SIGKILL in every changing verb, LIVES=20 times, then at each system call of the engine (root)
+	@VOLREP_STORE_LIVES=$(LIVES) VOLREP_STORE_KILLED=1 VOLREP_STORE_WALK=all PATH="$(PATH):/usr/sbin:/sbin" \
+		$(BIN)/pytest -s tests/system/test_verbs_killed.py
 
 lint: $(STAMP) imports  ## ruff and the import contracts
 	@$(BIN)/ruff check .

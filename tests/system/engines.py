@@ -34,6 +34,10 @@ class EngineProcess:
         assert self._process is not None, f"engine {self.name} was never started"
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self, *arguments: str) -> None:
         """Start it and wait until it is ready; the log is shown when it ends instead."""
         assert self._process is None or self._process.poll() is not None, f"engine {self.name} is running"

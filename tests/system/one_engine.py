@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Generator
 from pathlib import Path
 
 from tests.system.engines import EngineProcess
@@ -11,12 +12,23 @@ from volrep.engine.api import (
     RvgCreate,
     RvgInfo,
     VolumeCreate,
+    VolumeRef,
 )
 from volrep.engine.client import EngineClient, connect_local
 from volrep.model.config import LinkConfig, Role
 from volrep.model.units import MIB
 
 DEADLINE_S = 20
+
+
+def engine_in(folder: Path) -> Generator[Engine]:
+    """What a fixture yields: an engine, and nothing of it afterwards."""
+    made = Engine(folder)
+    yield made
+    for attached in made.client.call("attach.list").attached:
+        made.client.call("attach.remove", VolumeRef(dg=attached.dg, name=attached.volume))
+    made.client.close()
+    made.process.stop()
 
 
 class Engine:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
@@ -17,7 +16,7 @@ import pytest
 
 from tests.system.engines import PROGRAM
 from tests.system.nbd_client import NbdClient
-from tests.system.one_engine import DEADLINE_S, Engine
+from tests.system.one_engine import DEADLINE_S, Engine, engine_in
 from tests.system.waiting import wait_for
 from volrep.engine.api import (
     AttachAdd,
@@ -28,7 +27,6 @@ from volrep.engine.api import (
     LinkAdd,
     LinkOf,
     LinkSet,
-    RestoreRequest,
     RvgDelete,
     VolumeAdd,
     VolumeCreate,
@@ -44,12 +42,7 @@ from volrep.model.units import MIB
 
 @pytest.fixture
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Generator[Engine]:
-    made = Engine(tmp_path_factory.mktemp("e"))
-    yield made
-    for attached in made.client.call("attach.list").attached:
-        made.client.call("attach.remove", VolumeRef(dg=attached.dg, name=attached.volume))
-    made.client.close()
-    made.process.stop()
+    yield from engine_in(tmp_path_factory.mktemp("e"))
 
 
 def refused(engine: Engine, method: str, request: object) -> str:
@@ -280,26 +273,6 @@ def test_a_worker_without_an_rvg_is_shut_down_by_the_next_engine(engine: Engine)
     engine.start()
     assert left.wait(DEADLINE_S) == 0
     assert "worker_stray" in engine.event_types()
-
-
-def test_an_rvg_that_vanished_from_the_database_is_damage_and_its_worker_goes_on(engine: Engine) -> None:
-    engine.make_rvg()
-    worker = engine.rvg().worker_pid
-    engine.process.kill()
-    engine.client.close()
-    with sqlite3.connect(engine.state / "config.db") as store:
-        store.execute("DELETE FROM rvgs")
-    store.close()
-    engine.start()
-    status = engine.client.call("engine.status")
-    assert (status.state, "VR-1704" in status.problem) == ("damaged", True)
-    for method in ("rvg.list", "volume.list", "events.list"):
-        with pytest.raises(VolrepError, match="VR-1704"):
-            engine.client.call(method)
-    os.kill(worker, 0)
-    engine.client.call("engine.restore", RestoreRequest(from_copy=True))
-    wait_for(lambda: engine.client.call("engine.status").state == "serving", DEADLINE_S, "the engine to serve")
-    assert engine.rvg_up().worker_pid == worker
 
 
 def test_sigterm_ends_workers_cleanly(engine: Engine) -> None:

@@ -115,6 +115,19 @@ def is_alive(folder: Path, device: str) -> bool:
     return device in loops_of(folder / "image") and helper_pid(folder) is not None
 
 
+def left_over(folder: Path) -> tuple[Device, str] | None:
+    """(device, where it is mounted or "") that an engine made and was killed before it could remember; None: none.
+
+    Ways with a loop device only: what nbd-client made cannot be told from another's.
+    """
+    loops, pid = loops_of(folder / "image"), helper_pid(folder)
+    if not loops or pid is None:
+        return None
+    is_qemu = b"qemu-storage-daemon" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    way = "qemu-storage-daemon and a loop device" if is_qemu else "nbdfuse and a loop device"
+    return Device(loops[0], way, survives_restart=is_qemu), next(iter(mount_points(loops[0])), "")
+
+
 # ---- helpers
 
 

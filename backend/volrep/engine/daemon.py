@@ -27,6 +27,7 @@ from volrep.engine.identity import check_identity, ensure_certificate
 from volrep.engine.notify import notify
 from volrep.engine.paths import StateDir
 from volrep.engine.rebuild import Rescue, known_name, known_port
+from volrep.engine.serve_exports import drop_sockets
 from volrep.engine.sound import check_markers, lost
 from volrep.engine.store import Store
 from volrep.model.errors import VolrepError
@@ -182,6 +183,7 @@ async def _serve(host: Host, listen: str, port: int | None, control: ControlServ
                 lambda text: host.events.happened("link_refused", text), host.clock)
     try:
         released.wipe_all(host)
+        drop_sockets(host)
         await serve_attach.forget_lost(host)
         if host.problem:
             host.events.happened("identity_new", host.problem)

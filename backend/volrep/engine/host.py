@@ -180,6 +180,7 @@ class Host:
             supervisor.start()
             raise
         self.supervisors.pop((rvg.dg, rvg.name), None)
+        self.paths.worker_socket(rvg.dg, rvg.name).unlink(missing_ok=True)  # one that was killed could not remove it
 
     async def stop_workers(self) -> None:
         """All of them, at the same time; one that does not end is told in the events."""

@@ -30,6 +30,10 @@ async def add(host: Host, request: AttachAdd, client: str) -> AttachInfo:
         if not exports:
             raise VolrepError(messages.NOT_EXPORTED, volume=request.volume, dg=request.dg, host=host.name)
         folder = host.paths.attach_dir(request.dg, request.volume)
+        left = _left_over(host, request.dg, request.volume)
+        if left is not None and left.mount == request.mount:
+            with host.store.change(Change("attach.add", request, client)):
+                host.store.put_attachment(left)
         present = _find(host, request.dg, request.volume)
         if present is not None and attach.is_alive(folder, present.device):
             if present.mount != request.mount:
@@ -53,6 +57,16 @@ async def add(host: Host, request: AttachAdd, client: str) -> AttachInfo:
 
 def _find(host: Host, dg: str, volume: str) -> AttachInfo | None:
     return next((found for found in host.store.attachments(dg) if found.volume == volume), None)
+
+
+def _left_over(host: Host, dg: str, volume: str) -> AttachInfo | None:
+    """A device that is there and that nobody remembers: its engine was killed between making and entering it."""
+    found = attach.left_over(host.paths.attach_dir(dg, volume)) if _find(host, dg, volume) is None else None
+    if found is None:
+        return None
+    device, mount = found
+    return AttachInfo(dg=dg, volume=volume, device=device.path, way=device.way, mount=mount,
+                      survives_restart=device.survives_restart)
 
 
 def _source(export: ExportConfig) -> attach.Source:
@@ -106,7 +120,7 @@ def _check_mount_point(mount: str) -> None:
 
 
 async def remove(host: Host, request: VolumeRef, client: str) -> Nothing:
-    present = _find(host, request.dg, request.name)
+    present = _find(host, request.dg, request.name) or _left_over(host, request.dg, request.name)
     if present is None:
         return Nothing()
     rvg = data_rvg(host, request.dg, request.name)

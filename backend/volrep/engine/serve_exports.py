@@ -88,6 +88,7 @@ def _check_room(host: Host, volume: str, listen: str, present: list[str]) -> Non
 
 async def remove(host: Host, request: ExportRemove, client: str) -> Nothing:
     if not host.store.exports(request.dg, request.name):
+        drop_sockets(host)
         return Nothing()
     rvg = data_rvg(host, request.dg, request.name)
     async with host.lock(rvg.dg, rvg.name):
@@ -96,7 +97,16 @@ async def remove(host: Host, request: ExportRemove, client: str) -> Nothing:
             check_unused(request.name, [request.name], (await host.supervisor(rvg).status())[0])
         await host.change_rvg(rvg, Change("export.remove", request, client),
                               lambda: host.store.set_exports(request.dg, request.name, []))
+    drop_sockets(host)
     return Nothing()
+
+
+def drop_sockets(host: Host) -> None:
+    """Sockets of exports that are no more: a worker that was killed could not remove its own."""
+    used = {export.listen for _, export in host.store.exports()}
+    for path in host.paths.nbd.glob("*.sock"):
+        if f"unix:{path}" not in used:
+            path.unlink(missing_ok=True)
 
 
 def check_unused(what: str, volumes: list[str], status: RvgStatus | None) -> None:

@@ -8,7 +8,7 @@ import os
 from volrep.engine import released
 from volrep.engine.api import LogDumpOf, RvgCreate, RvgDelete, RvgInfo, RvgList, Scope
 from volrep.engine.host import Host
-from volrep.engine.serve_exports import check_detached, check_unused
+from volrep.engine.serve_exports import check_detached, check_unused, drop_sockets
 from volrep.engine.store import Change, RvgObject
 from volrep.log.ring import BATCH_MAX_BYTES, HEADER_AREA_BYTES, MIN_BATCHES, SRL_MIN_BYTES
 from volrep.model.config import VolumeConfig, VolumeKind
@@ -129,6 +129,7 @@ async def delete(host: Host, request: RvgDelete, client: str) -> Nothing:
             host.supervise(rvg)
             raise
         released.wipe_all(host)
+        drop_sockets(host)
     return Nothing()
 
 
