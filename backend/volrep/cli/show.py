@@ -135,7 +135,8 @@ def _secondary(s: Document, long: bool) -> list[tuple[str, object]]:
         rows += [("Synchronous ack", s["sync_ack"]), ("Latency protection", s["latency_protection"]),
                  ("SRL protection", s["srl_protection"]), ("Encryption", s["encryption"]),
                  ("RLINK state", f"{s['kstate']}/{s['state']}"), ("RLINK flags", " ".join(s["flags"]) or "-"),
-                 ("Sent", format_size(s["sent_bytes"]))]
+                 ("Sent", format_size(s["sent_bytes"])),
+                 ("Arrived damaged", f"{s['mismatches']} times, fetched again" if s["mismatches"] else "nothing")]
         if s["reason"]:
             rows.append(("Reason", s["reason"]))
     return rows

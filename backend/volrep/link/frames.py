@@ -108,6 +108,14 @@ class BadFrame(Exception):
     """What arrived is not a frame of this protocol; the connection must be closed."""
 
 
+class Damaged(BadFrame):
+    """Bytes that fail their checksum: not those that were sent, or once written. `lsn`: of the record; 0 elsewhere."""
+
+    def __init__(self, text: str, lsn: int = 0) -> None:
+        super().__init__(text)
+        self.lsn = lsn
+
+
 def frame_header(kind: FrameType, *, length: int = 0, lsn: int = 0, aux: int = 0, body_crc: int = 0) -> bytes:
     fields = _FIELDS.pack(kind, 0, 0, length, lsn, aux, body_crc)
     return fields + _CRC.pack(crc32c.crc32c(fields))
@@ -148,7 +156,7 @@ def parse_header(view: memoryview) -> tuple[int, int, int, int, int]:
     """(type, length, lsn, aux, body_crc) of a frame header of 32 bytes. Raises BadFrame."""
     (header_crc,) = _CRC.unpack_from(view, _FIELDS.size)
     if crc32c.crc32c(view[: _FIELDS.size]) != header_crc:
-        raise BadFrame("frame header checksum does not match")
+        raise Damaged("frame header checksum does not match")
     kind, flags, stream, length, lsn, aux, body_crc = _FIELDS.unpack_from(view)
     limit = _BODY_MAX.get(kind)
     if limit is None:
@@ -194,7 +202,7 @@ class FrameReader:
         kind, _, lsn, aux, body_crc = self._fields
         body = self._target
         if kind != _LOG and (crc32c.crc32c(body) if len(body) else 0) != body_crc:
-            raise BadFrame(f"{FrameType(kind).name} body checksum does not match")
+            raise Damaged(f"{FrameType(kind).name} body checksum does not match")
         self._fields, self._target, self._filled = None, self._header, 0
         return kind, lsn, aux, body
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from operator import itemgetter
 
-from volrep.link.frames import LOG_BODY_MAX, BadFrame
+from volrep.link.frames import LOG_BODY_MAX, BadFrame, Damaged
 from volrep.log.record import RECORD_MAX_BYTES, BadRecord, Cursor, Record, cut
 
 UNCOMMITTED_MAX_BYTES = 8 << 20  # the sender commits each batch (at most 6 MiB) before it sends the next
@@ -71,7 +71,7 @@ class LogBuffer:
         try:
             self._verified = cut(self.view, self._verified, self._filled, self._cursor, self.records)
         except BadRecord as error:
-            raise BadFrame(f"record at LSN {error.lsn} is damaged: {error.reason}") from error
+            raise Damaged(f"record at LSN {error.lsn} is damaged: {error.reason}", error.lsn) from error
         finally:
             if len(self.records) > before:
                 self.received_records += len(self.records) - before

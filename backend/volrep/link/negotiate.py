@@ -89,12 +89,14 @@ class Claim(_Said):
 
 class Refuse(_Said):
     """Why an end ends the connection. `fault`: what a Secondary that can be reached suffers from; `claim`: a reign that
-    the other end lacks, or the speaker's own.
+    the other end lacks, or the speaker's own; `damaged_lsn`: the record there arrived damaged (0: it is about another
+    thing).
     """
 
     reason: str
     fault: LinkFault | None = None
     claim: Claim | None = None
+    damaged_lsn: SaidLsn = 0
 
 
 class Hello(_Said):

@@ -14,6 +14,7 @@ from volrep.link.frames import (
     DIVERGED_BODY_MAX,
     U64,
     BadFrame,
+    Damaged,
     Frame,
     FrameType,
     frame,
@@ -79,6 +80,10 @@ class ReceiverOwner(Protocol):
         """How far the Primary's log reaches, and its count of writes there."""
         ...
 
+    def mismatch(self, reason: str) -> None:
+        """Something arrived damaged; nothing of it was acknowledged."""
+        ...
+
     def lost(self, reason: str) -> None: ...
 
 
@@ -106,8 +111,8 @@ class Receiver(Session):
     def handle(self, received: Frame) -> None:
         kind, lsn, aux, body = received
         if kind == _LOG:
-            self._buffer.verify()
             self._commit_lsn = max(self._commit_lsn, aux)
+            self._buffer.verify()
             self._unacked = True
             if self._due_bytes() >= COMMIT_AMID_BYTES:
                 self.after_frames()
@@ -133,6 +138,14 @@ class Receiver(Session):
             self._start(parse_said(Start, json_body(body)))
         else:
             self._owner.rewind(lsn)
+
+    def damaged(self, error: Damaged) -> None:
+        """Keep what came before it. The Primary looks into its own log when one place arrives damaged repeatedly."""
+        if self._started:
+            self._commit()
+        self._owner.mismatch(str(error))
+        if error.lsn:
+            self.push(json_frame(FrameType.REFUSE, Refuse(reason=str(error), damaged_lsn=error.lsn).model_dump()))
 
     def _answer(self, hello: Hello) -> None:
         answer = self._owner.hello(hello)

@@ -17,6 +17,7 @@ from volrep.link.frames import (
     FRAME_HEADER_BYTES,
     LOG_BODY_MAX,
     BadFrame,
+    Damaged,
     Frame,
     FrameType,
     frame,
@@ -80,6 +81,10 @@ class SenderOwner(Protocol):
 
     def refused(self, refuse: Refuse) -> None:
         """The other end takes nothing; `lost` follows."""
+        ...
+
+    def mismatch(self, reason: str) -> None:
+        """Something arrived damaged."""
         ...
 
     def diverged(self, maps: bytes) -> None:
@@ -231,6 +236,9 @@ class Sender(Session):
             self.close(f"refused by the Secondary: {refuse.reason}")
         else:
             self.close(f"unexpected {FrameType(kind).name} from the Secondary")
+
+    def damaged(self, error: Damaged) -> None:
+        self._owner.mismatch(str(error))
 
     def _acked(self, network_lsn: int, data_lsn: int, applied_lsn: int) -> None:
         if network_lsn > self.sent_lsn or data_lsn > min(network_lsn, self._log.durable_lsn):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from volrep.link.frames import BadFrame, Frame, FrameReader, FrameType, frame
+from volrep.link.frames import BadFrame, Damaged, Frame, FrameReader, FrameType, frame
 from volrep.link.outbox import Outbox
 from volrep.model.errors import VolrepError
 from volrep.ports.reactor import Loop, Timer
@@ -50,6 +50,10 @@ class Session:
     def after_frames(self) -> None:
         """All that had arrived has been handled."""
 
+    def damaged(self, error: Damaged) -> None:
+        """What arrived fails its checksum: count it, say so; the connection is closed then, and begins anew."""
+        raise AssertionError("defined by both ends")
+
     def refill(self) -> bool:
         """Put the next thing into an idle outbox; False when there is nothing to send."""
         return False
@@ -79,6 +83,10 @@ class Session:
             self.after_frames()
         except StreamClosed as error:
             self.close(str(error))
+        except Damaged as error:
+            logger.warning("link %s: closing the connection: %s", self.stream.name, error)
+            self.damaged(error)
+            self.close(f"damaged traffic: {error}")
         except BadFrame as error:
             logger.warning("link %s: closing the connection: %s", self.stream.name, error)
             self.close(f"malformed traffic: {error}")

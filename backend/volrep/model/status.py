@@ -70,6 +70,7 @@ class LinkStatus(Shape):
     behind_bytes: int = 0
     behind_s: float = 0.0
     sent_bytes: int = 0  # since the worker started, log and regions
+    mismatches: int = 0  # since the worker started: what arrived with a wrong checksum and was fetched again
     sync: SyncStatus | None = None
 
 

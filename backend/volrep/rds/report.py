@@ -195,12 +195,19 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
         "rvg_state": _rvg_state(far), "damage": damage_document(far.info.status if far is not None else None),
         "flags": link.flags if link is not None else [], "reason": link.reason if link is not None else "",
         "sent_bytes": link.sent_bytes if link is not None else 0,
+        "mismatches": max(link.mismatches if link is not None else 0, _mismatches_there(far, primary)),
     }
 
 
 def _rvg_state(member: Member | None) -> str:
     status = member.info.status if member is not None else None
     return status.state.value if status is not None else NOT_KNOWN
+
+
+def _mismatches_there(far: Member | None, primary: Member | None) -> int:
+    """What arrived damaged at the Secondary, by its own count."""
+    link = far.link_status(primary.host.name) if far is not None and primary is not None else None
+    return link.mismatches if link is not None else 0
 
 
 def configured_mode(attributes: dict[str, str]) -> str:

@@ -68,5 +68,8 @@ class Incoming:
     def announced(self, end_lsn: int, writes: int) -> None:
         self._secondary.announced(end_lsn, writes)
 
+    def mismatch(self, reason: str) -> None:
+        self._secondary.mismatch(self, reason)
+
     def lost(self, reason: str) -> None:
         self._secondary.connection_lost(self, reason)

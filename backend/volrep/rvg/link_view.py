@@ -29,7 +29,8 @@ def status_of(link: OutLink, lag: LagMeter, now_ns: int) -> LinkStatus:
         sent_lsn=sender.sent_lsn if sender else mind.acked_lsn,
         network_lsn=sender.network_lsn if sender else mind.acked_lsn, data_lsn=mind.acked_lsn,
         applied_lsn=sender.applied_lsn if sender else 0, behind_writes=writes, behind_bytes=lag_bytes,
-        behind_s=seconds, sent_bytes=sender.sent_bytes if sender else 0, sync=_sync_status(link))
+        behind_s=seconds, sent_bytes=sender.sent_bytes if sender else 0, mismatches=link.doubts.mismatches,
+        sync=_sync_status(link))
 
 
 def _current_mode(link: OutLink) -> str:

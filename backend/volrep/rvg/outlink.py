@@ -39,6 +39,7 @@ from volrep.ports.streams import Buffer, Stream
 from volrep.rvg.changes import Maps
 from volrep.rvg.copyout import CopyOut
 from volrep.rvg.dialling import Dialler
+from volrep.rvg.doubts import Doubts
 from volrep.rvg.failback import differing_regions
 from volrep.rvg.limits import DIAL_INTERVAL_S
 from volrep.rvg.link_view import connected_text, status_of
@@ -73,6 +74,7 @@ class OutLink:
         self._dial_timer: Timer | None = None
         self._closed = False
         self.why_not_connected = ""
+        self.doubts = Doubts(primary.journal, config.remote_host, primary.emit, self._part)
         self._asking = False
         self._rewind_lsn = 0
         self._was_connected = False
@@ -346,8 +348,17 @@ class OutLink:
             self.mind.method, self.mind.order_id = StartMethod.FAILBACK.value, self._new_id()
         return wanted and self._primary.journal.try_save_header()
 
+    def _part(self, reason: str) -> None:
+        if self.active:
+            self._leave(LinkEvent.DETACH, reason)
+
+    def mismatch(self, reason: str) -> None:
+        self.doubts.mismatch(reason)
+
     def refused(self, refuse: Refuse) -> None:
         primary, claim, fault = self._primary, refuse.claim, refuse.fault
+        if refuse.damaged_lsn and self.active:
+            self.doubts.suspect(refuse.damaged_lsn)
         if claim is not None:
             self._loop.call_soon(lambda: primary.heard(claim))
         if self._asking:

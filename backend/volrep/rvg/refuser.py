@@ -10,7 +10,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from volrep.link.frames import BadFrame, Frame, FrameType, json_body, json_frame
+from volrep.link.frames import BadFrame, Damaged, Frame, FrameType, json_body, json_frame
 from volrep.link.negotiate import Hello, Refuse, parse_said
 from volrep.link.session import Session
 from volrep.model.config import LinkConfig
@@ -62,6 +62,9 @@ class _Refusal(Session):
         answer = self._answer(parse_said(Hello, json_body(received[3])))
         self.push(json_frame(FrameType.REFUSE, answer.model_dump(mode="json")))
         self.close(answer.reason)
+
+    def damaged(self, error: Damaged) -> None:
+        """Nothing was taken from it, so nothing is to be fetched again."""
 
     def lost(self, reason: str) -> None:
         """Nobody waits for it."""

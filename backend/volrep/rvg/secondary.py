@@ -58,6 +58,7 @@ class Secondary:
         self.emit = emit
         self.links: dict[str, LinkConfig] = {}
         self.writes = self.written_bytes = self.batches = 0
+        self.mismatches = 0
         self.copy = CopyIn(journal, self._receiver)
         self._dialler = dialler
         self._divergence = divergence
@@ -205,6 +206,11 @@ class Secondary:
         if not start.consistent:
             self.emit("resync_started", f"inconsistent until all is copied; the log begins at LSN {start.lsn}")
 
+    def mismatch(self, incoming: Incoming, reason: str) -> None:
+        self.mismatches += 1
+        self.emit("log_mismatch", f"{incoming.link.remote_host}: {reason}; nothing of it was acknowledged, "
+                                  f"it is fetched again from LSN {self.journal.durable_lsn}")
+
     def connection_lost(self, incoming: Incoming, reason: str) -> None:
         if self._greeting.get(incoming.link.link_id) is incoming:
             del self._greeting[incoming.link.link_id]
@@ -331,7 +337,7 @@ class Secondary:
             flags=flags, connected=connected, reason=reason or ("" if connected else self._why_not_connected),
             attributes=effective(link.attributes), consistent=header.consistent,
             network_lsn=self._buffer.verified_lsn if connected else journal.durable_lsn, data_lsn=journal.durable_lsn,
-            applied_lsn=journal.applied_lsn)
+            applied_lsn=journal.applied_lsn, mismatches=self.mismatches)
 
     def announced_status(self) -> Announced | None:
         """What is known of the Primary's log; None when no Primary ever said."""

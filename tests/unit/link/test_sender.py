@@ -53,6 +53,9 @@ class Owner:
 
     def refused(self, refuse: Refuse) -> None: ...
 
+    def mismatch(self, reason: str) -> None:
+        raise AssertionError(reason)
+
     def lost(self, reason: str, *, detach: bool) -> None: ...
 
 
