@@ -53,8 +53,9 @@ def test_an_experiment_compares_both_ways_of_copying_the_same(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_pair_changes_its_mode_between_two_measurements(tmp_path: Path) -> None:
+def test_a_pair_changes_its_mode_between_two_measurements(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Synchronous and asynchronous in turn on one pair; the copy is compared at the end."""
+    monkeypatch.setattr("bench.contenders.volrep.SRL_BYTES", 256 << 20)
     contenders = make(["volrep-async", "volrep-sync"])
     samples = run_rounds(contenders, [WORKLOADS["write-qd32"]], _plan(tmp_path), lambda line: None)
     assert [s.contender for s in samples] == ["volrep-async", "volrep-sync"]

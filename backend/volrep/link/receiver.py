@@ -31,7 +31,7 @@ from volrep.ports.streams import Stream
 
 COMMIT_DELAY_S = 0.002
 COMMIT_NOW_BYTES = 256 << 10  # this much is worth a sync of its own
-COMMIT_AMID_BYTES = 2 << 20  # commit between two frames, so that what arrives in one turn fits the buffer
+COMMIT_AMID_BYTES = 6 << 20  # commit between two frames, so that what arrives in one turn fits the buffer (8 MiB)
 ZERO_MAX_BYTES = 64 << 20  # of one REGION_ZERO: bounds how long the loop stands still
 
 _LOG, _COMMIT, _REGION = int(FrameType.LOG), int(FrameType.COMMIT), int(FrameType.REGION)

@@ -31,6 +31,9 @@ _log = logging.getLogger("volrep.nbd")
 CONNECTIONS_MAX = 64  # per listener; nbdcopy opens 4, a kernel client one per core
 BACKLOG = 64
 SOCKET_PATH_BYTES_MAX = 107  # sun_path without its final zero byte
+SEND_BYTES = 1 << 20
+"""What a unix socket may hold for a client that has not read yet, as far as net.core.wmem_max allows (208 KiB, which
+the kernel doubles): otherwise four reads of 64 KiB do not fit, and every answer takes two calls and a copy."""
 ACCEPT_PAUSE_S = 1.0  # after accept failed for want of descriptors or memory: epoll would report it without end
 
 
@@ -77,6 +80,8 @@ class Listener:
                 _log.warning("%s: refused, %d connections are open", name, CONNECTIONS_MAX)
                 sock.close()
                 continue
+            if self._unix_path:  # TCP finds its own size
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
             connection = Connection(SocketStream(sock, name), self._loop, self._exports, self._service, self._forget)
             if not connection.closed:
                 self.connections.add(connection)

@@ -24,8 +24,8 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 # Longer writes to the page cache are cut at multiples of this. A file system with large folios (ext4 since Linux 6.16,
 # XFS) keeps what one write brought as one folio, and walks all blocks of a folio at every later write into it: 4 KiB
-# into a folio of 2 MiB took 17 us of CPU, into one of 64 KiB 3.5 us (docs/performance.md).
-CACHED_WRITE_BYTES = 64 << 10
+# into a folio of 2 MiB took 17 us of CPU, into one of 32 KiB 3 us (docs/performance.md).
+CACHED_WRITE_BYTES = 32 << 10
 
 # Zeroes are written from this block where the file system cannot zero a range itself. 1 MiB: large
 # enough that the call costs nothing beside the copy, small enough to stay in the cache.

@@ -131,6 +131,11 @@ class OutLink:
         if self.sender is not None:
             self.sender.committed()
 
+    def listen(self) -> None:
+        """Somebody waits for an acknowledgement: take it if it has come, without waiting for the loop's next turn."""
+        if self.in_force and self.sender is not None:
+            self.sender.on_readable()
+
     def applied(self) -> None:
         """The volumes hold the batch, too: regions may be read again."""
         if self.resync is not None:

@@ -183,6 +183,9 @@ class Primary:
             self._fail_batch(owners, holding)
             return
         self._complete(owners, end_lsn)
+        if self._waiting:  # the Secondary has answered during the sync, as a rule: do not make it wait for the volumes
+            for link in list(self.links.values()):
+                link.listen()
         with suppress(VolrepError):  # in FAIL now, which `_failed` has dealt with; the log keeps the writes
             journal.apply_writes(batch)
         for link in self.links.values():
