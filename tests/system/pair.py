@@ -74,6 +74,7 @@ class Host:
         self.links: list[dict[str, Any]] = []
         self.exports: list[dict[str, str]] = []
         self.events: list[dict[str, Any]] = []
+        self.startup = "serve"
         self._next_id = 0
         self._buffer = b""
         self._lock = threading.Lock()
@@ -136,7 +137,8 @@ class Host:
         return {"rds_id": self.rds_id, "rvg_id": self.rvg_id, "dg": "dg", "name": "rvg", "host": self.name,
                 "role": self.role, "srl": self.srl, "volumes": self.volumes, "links": self.links,
                 "exports": self.exports, "certificate_path": str(self.dir / "cert.pem"),
-                "private_key_path": str(self.dir / "key.pem")}
+                "private_key_path": str(self.dir / "key.pem"),
+                "startup": self.startup}
 
     def configure(self) -> None:
         if self.role == "primary":

@@ -85,17 +85,17 @@ def as_primary(rds: Rds) -> Peer:
     return Peer(connect.dial("127.0.0.1", tokyo.port, line, security(london, link)))
 
 
-def hello(rds: Rds) -> bytes:
+def hello(rds: Rds, history: list[Reign] | None = None) -> bytes:
     volumes = [VolumeSaid(index=v["index"], name=v["name"], size_bytes=v["size_bytes"]) for v in rds.primary.volumes]
     said = Hello(protocol=LINK_PROTOCOL, rds_id=rds.primary.rds_id, link_id=rds.primary.links[0]["link_id"],
-                 host="london", rvg="rvg", history=[Reign(1, 4096)], durable_lsn=4096, incarnation=1, volumes=volumes,
-                 sync_ack="network")
+                 host="london", rvg="rvg", history=history or [Reign(1, 4096)], durable_lsn=4096, incarnation=1,
+                 volumes=volumes, sync_ack="network")
     return json_frame(FrameType.HELLO, said.model_dump())
 
 
-def welcomed(peer: Peer, rds: Rds) -> Welcome:
+def welcomed(peer: Peer, rds: Rds, history: list[Reign] | None = None) -> Welcome:
     """Say HELLO; what the Secondary has."""
-    peer.send(hello(rds))
+    peer.send(hello(rds, history))
     return Welcome.model_validate(json_body(peer.receive(FrameType.WELCOME)[3]))
 
 

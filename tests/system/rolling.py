@@ -12,7 +12,7 @@ from typing import Any
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, Rds, pair_up, wait_for
 from volrep.model.config import Role
-from volrep.model.status import LinkStatus, RoleFlag, RvgStatus
+from volrep.model.status import LinkState, LinkStatus, RoleFlag, RvgStatus
 
 BLOCK = 4096
 
@@ -83,6 +83,29 @@ class RollingRds(Rds):
         for index in range(len(self.primary.volumes)):
             for other in self.secondaries:
                 assert self.primary.data(index) == other.data(index), f"volume {index} of {other.name} differs"
+
+    def wait_heard(self, host: Host) -> None:
+        """It follows, or its link is STALE because it would have to forget something."""
+        def heard() -> bool:
+            status = self.link_status(self.primary, host)
+            return status.connected or status.state == LinkState.STALE
+
+        wait_for(heard, f"{host.name} was heard")
+
+    def come_home(self, *lost: Host) -> int:
+        """fbsync for those that have history of their own, then migrate to the first; the bytes that were copied."""
+        said = len(self.primary.events)
+        for host in lost:
+            self.wait_heard(host)
+            if self.link_status(self.primary, host).state == LinkState.STALE:
+                self.start_link(host, "failback")
+        self.wait_up_to_date()
+        self.primary.status()
+        copied_bytes = sum(int(event["message"].split(", ")[1].split()[0]) for event in self.primary.events[said:]
+                           if event["type"] == "resync_started")
+        self.migrate(lost[0])
+        self.wait_up_to_date()
+        return copied_bytes
 
     def wait_flag(self, host: Host, flag: RoleFlag) -> RvgStatus:
         def flagged() -> RvgStatus | None:

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from volrep.link.frames import BadFrame, FrameType, frame, json_frame
 from volrep.link.negotiate import (
-    LINK_PROTOCOL,
     Detach,
-    Hello,
     Later,
     Order,
     OurLog,
@@ -23,7 +21,6 @@ from volrep.link.negotiate import (
     Rewind,
     Start,
     StartMode,
-    VolumeSaid,
     Welcome,
     begin,
     decide,
@@ -41,6 +38,7 @@ from volrep.rvg.copyout import CopyOut
 from volrep.rvg.dialling import Dialler
 from volrep.rvg.doubts import Doubts
 from volrep.rvg.failback import differing_regions
+from volrep.rvg.greeting import hello_of
 from volrep.rvg.limits import DIAL_INTERVAL_S
 from volrep.rvg.link_view import connected_text, status_of
 from volrep.rvg.maps import MapStore, encoded_max_bytes
@@ -187,11 +185,15 @@ class OutLink:
         self._dial_soon(0.0)
 
     def _change_order(self, method: StartMethod) -> None:
-        """Replication runs, or waits for the other host: only a follow order that waits becomes a failback."""
-        mind = self.mind
-        if mind.method == StartMethod.FOLLOW and method is StartMethod.FAILBACK and not mind.delivered:
-            mind.method, mind.order_id = method.value, self._new_id()
+        """Replication runs, or waits for the other host: only an order that waits becomes a failback."""
+        if method is StartMethod.FAILBACK and not (self.connected or self.mind.syncing):
+            self._order_failback()
             self._primary.journal.save_header()
+
+    def _order_failback(self) -> None:
+        mind = self.mind
+        if mind.method != StartMethod.FAILBACK:
+            mind.method, mind.order_id, mind.delivered = StartMethod.FAILBACK.value, self._new_id(), False
 
     def ask(self) -> None:
         """Whatever the link's state: hear what the other host has to say before this one serves."""
@@ -282,7 +284,7 @@ class OutLink:
         def done(stream: Stream | None, error: Exception | None) -> None:
             self._dialling = False
             if stream is not None and self._wanted and self.sender is None and self.config is dialled:
-                sender = Sender(stream, self._loop, self._primary, self, self._hello())
+                sender = Sender(stream, self._loop, self._primary, self, hello_of(self._primary, self.config))
                 if not sender.closed:  # else HELLO met a connection that was gone: `lost` has dialled again
                     self.sender = sender
                 return
@@ -299,15 +301,6 @@ class OutLink:
     def _wanted(self) -> bool:
         """Whether there should be a connection."""
         return (self.active or self._asking) and not self._closed
-
-    def _hello(self) -> Hello:
-        claim = self._primary.claim()
-        header = self._primary.journal.header
-        return Hello(
-            protocol=LINK_PROTOCOL, rds_id=header.rds_id, link_id=self.config.link_id, host=header.host, rvg=header.rvg,
-            history=header.history, durable_lsn=self._primary.durable_lsn, incarnation=header.incarnation,
-            volumes=[VolumeSaid(index=v["index"], name=v["name"], size_bytes=v["size_bytes"]) for v in header.volumes],
-            sync_ack=self._sync_ack(), conflict=claim.conflict, since_fork=claim.since_fork)
 
     def _sync_ack(self) -> str:
         return effective(self.config.attributes)["sync_ack"]
@@ -350,7 +343,7 @@ class OutLink:
         """-autofb: the old Primary has returned; what would make the link STALE becomes a failback."""
         wanted = self._primary.tracking.auto and welcome.acting and self.mind.method == StartMethod.FOLLOW
         if wanted:
-            self.mind.method, self.mind.order_id = StartMethod.FAILBACK.value, self._new_id()
+            self._order_failback()
         return wanted and self._primary.journal.try_save_header()
 
     def _part(self, reason: str) -> None:

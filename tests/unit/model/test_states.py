@@ -9,9 +9,20 @@ from pathlib import Path
 import pytest
 
 from volrep.model.errors import VolrepError
-from volrep.model.states import LINK_ROWS, RVG_ROWS, LinkEvent, Row, RvgEvent, link_step, rvg_step
+from volrep.model.states import (
+    LINK_ROWS,
+    ROLE_ROWS,
+    RVG_ROWS,
+    LinkEvent,
+    RoleEvent,
+    Row,
+    RvgEvent,
+    link_step,
+    role_step,
+    rvg_step,
+)
 from volrep.model.states_doc import page
-from volrep.model.status import LinkState, RvgState
+from volrep.model.status import LinkState, RoleState, RvgState
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -21,6 +32,7 @@ SHOWN_ONLY = {LinkState.UNASSOC}
 TABLES = [
     pytest.param(LINK_ROWS, LinkState.STALE, set(LinkState) - SHOWN_ONLY, set(LinkEvent), set(), id="link"),
     pytest.param(RVG_ROWS, RvgState.EMPTY, set(RvgState), set(RvgEvent), {RvgState.FAIL}, id="rvg"),
+    pytest.param(ROLE_ROWS, RoleState.SECONDARY, set(RoleState), set(RoleEvent), set(), id="role"),
 ]
 
 
@@ -71,6 +83,19 @@ def test_an_rvg_takes_listed_steps_and_no_others() -> None:
             else:
                 with pytest.raises(AssertionError):
                     rvg_step(state, event)
+
+
+def test_a_role_takes_listed_steps_and_refuses_all_others_in_words() -> None:
+    listed = {(before, row.event): row.after for row in ROLE_ROWS for before in row.before}
+    for state in RoleState:
+        for event in RoleEvent:
+            if (state, event) in listed:
+                assert role_step("rvg", state, event) == listed[state, event]
+                continue
+            with pytest.raises(VolrepError) as refused:
+                role_step("rvg", state, event)
+            assert refused.value.id == "VR-1410"
+            assert f"is {state}" in refused.value.text
 
 
 def test_the_page_of_states_is_what_the_code_says() -> None:
