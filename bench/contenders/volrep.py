@@ -88,17 +88,17 @@ class Pair:
         self.filled = False
         self._attributes: dict[str, str] = {}
 
-    def start(self, folder: Path, size_bytes: int, attributes: dict[str, str], method: str = "-a") -> None:
-        """`method` None: the link stays STALE."""
+    def start(self, folder: Path, size_bytes: int, attributes: dict[str, str], srl_bytes: int = 0) -> None:
+        """`srl_bytes` 0: SRL_BYTES."""
         self.site = site = Site(folder)
         for name in (PRIMARY, SECONDARY):
             site.add_host(name)
             site.create(name, VOLUME, size_bytes)
-            site.create(name, SRL, SRL_BYTES)
+            site.create(name, SRL, srl_bytes or SRL_BYTES)
         site.volrep("-g", DG, "-H", PRIMARY, "createpri", RVG, VOLUME, SRL)
         site.volrep("-g", DG, "addsec", RVG, PRIMARY, SECONDARY, *_words(attributes))
         self._attributes = attributes
-        site.volrep("-g", DG, method, "startrep", RVG, SECONDARY)
+        site.volrep("-g", DG, "-a", "startrep", RVG, SECONDARY)
         self.uri = site.export(VOLUME)
 
     def switch(self, attributes: dict[str, str]) -> None:

@@ -36,11 +36,12 @@ class Memory(Experiment):
             assert other is not None
             rds.startrep("autosync")
             target = ["--ioengine=nbd", f"--uri={rds.primary.uri()}"]
+            seconds = max(self.extent.stall_seconds, plan.seconds)
             for number in range(1, plan.rounds + 1):
                 cost = begin([worker.pid])
                 os.kill(other.pid, signal.SIGSTOP)
                 try:
-                    load = run_load(WORKLOADS["write-qd32"], target, HUGE_BYTES, self.extent.stall_seconds, seed=number)
+                    load = run_load(WORKLOADS["write-qd32"], target, HUGE_BYTES, seconds, seed=number)
                 finally:
                     os.kill(other.pid, signal.SIGCONT)
                 after = cost_of([worker.pid])

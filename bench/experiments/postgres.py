@@ -43,6 +43,7 @@ class Pgbench(Experiment):
         contenders: Sequence[Contender] = (
             Nbdkit("nbdkit", fua=False),
             VolrepMode("volrep-async", Pair(), synchronous="off", encryption="off"))
+        seconds = max(self.extent.pgbench_seconds, plan.seconds)
         with ExitStack() as stack:
             databases = []
             for contender in contenders:
@@ -60,10 +61,10 @@ class Pgbench(Experiment):
                     database.checkpoint()
                     pids = contender.pids()
                     cost = begin(pids)
-                    tps = database.transactions_per_s(self.extent.pgbench_seconds)
+                    tps = database.transactions_per_s(seconds)
                     settle_s = contender.settle_s()
                     after = cost_of(pids)
-                    yield Sample("pgbench", contender.name, number, tps, round(tps * self.extent.pgbench_seconds),
+                    yield Sample("pgbench", contender.name, number, tps, round(tps * seconds),
                                  cpu_s=after.cpu_s - cost.cpu_s, rss_bytes=after.rss_bytes, settle_s=settle_s)
 
 

@@ -23,6 +23,7 @@ from bench.sample import Row, Sample
 from tests.system.engines import PROGRAM
 
 VOLUME_BYTES = 16 << 20
+SRL_BYTES = 64 << 20  # nothing is written
 FIRST_MENU = b"Volume Replication"
 KEYS = (b"\x1b[B", b"\x1b[A")  # down, up: the cursor moves, which is the least that shows
 KEY_PRESSES = 20
@@ -42,7 +43,7 @@ class Screen(Experiment):
     def rounds(self, folder: Path, plan: Plan) -> Iterator[Sample]:
         pair = Pair()
         try:
-            pair.start(folder, VOLUME_BYTES, {"synchronous": "off", "encryption": "off"})
+            pair.start(folder, VOLUME_BYTES, {"synchronous": "off", "encryption": "off"}, SRL_BYTES)
             pair.settle_s()
             assert pair.site is not None
             env = os.environ | {"VOLREP_CONFIG_DIR": str(folder / "config"), "TERM": "xterm-256color"}
