@@ -17,9 +17,12 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 LIVES ?= 20
 MINUTES ?= 10
+SECONDS ?= 60
+SEED ?=
+SIM_ARGS ?=
 TORTURE_ARGS ?=
 
-.PHONY: help run test bench bench-recovery torture torture-store lint types imports docs check clean system-run system-test system-bench
+.PHONY: help run test bench bench-recovery torture torture-store sim sim-mutations lint types imports docs check clean system-run system-test system-bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 10
@@ -42,6 +45,12 @@ torture: system-test $(STAMP)  ## kills and failing disks on real parts, MINUTES
 torture-store: system-test $(STAMP)  ## SIGKILL in every changing verb, LIVES=20 times, then at each system call of the engine (root)
 	@VOLREP_STORE_LIVES=$(LIVES) VOLREP_STORE_KILLED=1 VOLREP_STORE_WALK=all PATH="$(PATH):/usr/sbin:/sbin" \
 		$(BIN)/pytest -s tests/system/test_verbs_killed.py
+
+sim: $(STAMP)  ## simulated crashes from seeds (SECONDS=60 SEED=... SIM_ARGS="--scenario rot"); what fails goes to sim-failures
+	@PYTHONPATH=. $(BIN)/python -m tests.sim --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SIM_ARGS)
+
+sim-mutations: $(STAMP)  ## bugs put in on purpose: which seed finds each
+	@PYTHONPATH=. $(BIN)/python -m tests.sim.mutations $(SIM_ARGS)
 
 lint: $(STAMP) imports  ## ruff and the import contracts
 	@$(BIN)/ruff check .

@@ -236,6 +236,8 @@ ACTIONS: dict[str, Row] = {
                     _slow_net),
     "disk_error": Row(lambda r, s: {"host": _host(r, s), "disk": r.randrange(3), "full": r.random() < 0.3,
                                     "what": r.choice(("write_errors", "sync_errors", "read_errors"))}, _disk_error),
+    "log_error": Row(lambda r, s: {"host": _host(r, s), "disk": 0, "full": r.random() < 0.2, "what": "write_errors"},
+                     _disk_error),
     "slow_disk": Row(lambda r, s: {"host": _host(r, s), "delay_s": round(r.uniform(0.02, 2), 3),
                                    "for_s": round(r.uniform(0.5, 6), 3)}, _slow_disk),
     "rot_log": Row(lambda r, s: {"host": _host(r, s), "where": round(r.random(), 6), "bit": r.randrange(8)}, _rot_log),

@@ -47,14 +47,9 @@ MUTATIONS = (
         ("link.receiver:Receiver._due_bytes", "min(self._commit_lsn, self._buffer.verified_lsn)",
          "self._buffer.verified_lsn"),
         ("link.logbuffer:LogBuffer.take", "records[-1][6] <= commit_lsn", "True")), quick=True),
-    Mutation("incarnation not raised", (
-        ("rvg.opening:_recover", "end.incarnation) + 1", "end.incarnation)"),), ("torn-tails",)),
     Mutation("no zeroes behind an append, incarnation not raised", (
         ("log.srl:Srl.append", "min(free, HEADER_BYTES + -(after + HEADER_BYTES) % PAGE_BYTES)", "0"),
         ("rvg.opening:_recover", "end.incarnation) + 1", "end.incarnation)")), ("torn-tails",)),
-    Mutation("region read before its writes are applied", (
-        ("link.sender:Sender._add_region", "self._log.applied_lsn < self.sent_lsn", "False"),),
-        ("write-during-resync", "busy-resync")),
     Mutation("tail moved before the header says so", (
         ("rvg.journal:Journal.has_room", "self.save_header()", "self.srl._written_tail_lsn = self.header.tail_lsn"),),
         ("mixed", "ahead-behind")),
@@ -95,7 +90,7 @@ MUTATIONS = (
     Mutation("a header in one slot only", (
         ("log.srl:Srl.write_header", "range(2)", "range(1)"),), ("rot",)),
     Mutation("recovery believes the page cache", (
-        ("log.srl:Srl.sync_and_forget", "self.file.drop_cache()", "pass"),), ("disks",)),
+        ("log.srl:Srl.sync_and_forget", "self.file.drop_cache()", "pass"),), ("io-errors",)),
     Mutation("a closed sender stays with its link", (
         ("rvg.outlink:OutLink._dial", "if not sender.closed:", "if True:"),), ("connect-abort", "mixed")),
     Mutation("a batch that did not fit is forgotten", (

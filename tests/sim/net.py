@@ -130,7 +130,7 @@ class SimStream:
         if self.broken:
             raise StreamClosed("broken pipe")
         data = b"".join(buffers[:IOV_MAX])[:self.outgoing.room()]
-        if len(data) > 1 and self._net.world.random.random() < 0.05:
+        if len(data) > 1 and self._net.world.random.random() < self._net.partial:
             data = data[:self._net.world.random.randrange(1, len(data))]
         if data:
             self.outgoing.put(data)
@@ -214,6 +214,7 @@ class Net:
         self.blocked: dict[tuple[str, str], float] = {}  # way -> until when
         self.held: list[Pipe] = []
         self.flips = 0
+        self.partial = world.random.choice((0.02, 0.3))  # part of the sends of which the kernel takes only a beginning
         self.hosts: dict[str, SimHost] = {}
         self.break_next = -1  # byte at which one way of the next connection breaks
         self.flip_next = -1

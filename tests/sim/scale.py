@@ -24,7 +24,7 @@ _SCALED: tuple[tuple[ModuleType, str, object], ...] = (
     (resync, "REGION_BYTES", REGION_BYTES),
     (changes, "REGION_BYTES", REGION_BYTES),
     (resync, "_ZEROES", bytes(REGION_BYTES)),
-    (resync, "REGION_WINDOW_BYTES", 32 << 10),
+    (resync, "REGION_WINDOW_BYTES", 128 << 10),
     (resync, "ZERO_MAX_BYTES", 16 << 10),
     (maps, "REGION_BYTES", REGION_BYTES),
     (copyin, "REGION_SYNC_BYTES", 16 << 10),

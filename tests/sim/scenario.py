@@ -56,6 +56,9 @@ SCENARIOS: dict[str, Scenario] = {
     "disks": Scenario(
         "errors, full disks and failed syncs on every disk", _BASE,
         {**_LIFE, "disk_error": 4.0, "slow_disk": 1.5, "start": 3.0, "cut": 1.0}, vary=_any),
+    "io-errors": Scenario(
+        "writes to the log that fail halfway, then losses of power", replace(_BASE, ring_bytes=512 << 10),
+        {"log_error": 5.0, "kill": 8.0, "kill_all": 1.0, "probe": 6.0, "cut": 3.0, "partition": 2.0}, vary=_modes),
     "rot": Scenario(
         "logs that rot and writes that land elsewhere", _BASE,
         {**_LIFE, "rot_log": 1.2, "rot_header": 0.8, "misdirect": 0.5, "start": 2.0, "cut": 1.0}, vary=_any),
@@ -67,7 +70,9 @@ SCENARIOS: dict[str, Scenario] = {
         "connections that break for a moment; nothing is copied anew", replace(_BASE, ring_bytes=256 << 10),
         {"break": 12.0, "cut": 8.0, "probe": 12.0}),
     "busy-resync": Scenario(
-        "writes all over while a copy runs", replace(_BASE, seconds=10.0, load=replace(_BUSY, hot=0.1)),
+        "writes all over while a copy runs",
+        replace(_BASE, seconds=8.0, ring_bytes=512 << 10, volume_bytes=(192 << 10, 64 << 10), window_bytes=8 << 10,
+                load=replace(_BUSY, hot=0.05)),
         {"stop": 5.0, "start": 8.0, "probe": 16.0, "cut": 1.0}, vary=_modes),
     "torn-tails": Scenario(
         "batches of equal writes, torn, and written over by batches of equal writes",
