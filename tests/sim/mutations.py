@@ -46,13 +46,13 @@ MUTATIONS = (
     Mutation("commit beyond the Primary's commit LSN", (
         ("link.receiver:Receiver._due_bytes", "min(self._commit_lsn, self._buffer.verified_lsn)",
          "self._buffer.verified_lsn"),
-        ("link.logbuffer:LogBuffer.take", "records[-1][6] <= commit_lsn", "True")), quick=True),
+        ("link.logbuffer:LogBuffer.take", "records[-1][6] <= commit_lsn", "True"))),
     Mutation("no zeroes behind an append, incarnation not raised", (
         ("log.srl:Srl.append", "min(free, HEADER_BYTES + -(after + HEADER_BYTES) % PAGE_BYTES)", "0"),
         ("rvg.opening:_recover", "end.incarnation) + 1", "end.incarnation)")), ("torn-tails",)),
     Mutation("tail moved before the header says so", (
         ("rvg.journal:Journal.has_room", "self.save_header()", "self.srl._written_tail_lsn = self.header.tail_lsn"),),
-        ("mixed", "ahead-behind")),
+        ("mixed", "ahead-behind"), quick=True),
     Mutation("checkpoint without a sync of the volumes", (
         ("rvg.journal:Journal.checkpoint", "self.background.run(self.sync_volumes, done)",
          "self.background.run(lambda: None, done)"),), quick=True),
@@ -80,13 +80,13 @@ MUTATIONS = (
          "journal, header = self.journal, self.journal.header; [c.release() for c in holding]"),)),
     Mutation("links hold nothing back", (
         ("rvg.primary:Primary._retain_lsn", "min((link.retain_lsn for link in self.links.values()), "
-         "default=self.journal.end_lsn)", "self.journal.end_lsn"),), ("mixed", "brief-resync")),
+         "default=self.journal.end_lsn)", "self.journal.end_lsn"),), ("mixed", "brief-resync"), quick=True),
     Mutation("log bytes are taken unseen", (
         ("log.record:cut", "checksum(view[payload:payload_end]) != payload_crc", "False"),), ("rot", "connect-abort")),
     Mutation("frames are taken unseen", (
         ("link.frames:FrameReader.received", "kind != _LOG and", "False and"),), ("connect-abort", "mixed")),
     Mutation("damage is cut off like a torn tail", (
-        ("log.recovery:_Scan._end", "if not is_torn(bad, self._proof):", "if False:"),), ("rot",), quick=True),
+        ("log.recovery:_Scan._end", "if not is_torn(bad, self._proof):", "if False:"),), ("rot",)),
     Mutation("a header in one slot only", (
         ("log.srl:Srl.write_header", "range(2)", "range(1)"),), ("rot",)),
     Mutation("recovery believes the page cache", (
