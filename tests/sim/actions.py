@@ -188,6 +188,8 @@ def _revert(run: Run, secondary: int, age_s: float) -> None:
     saved = _Saved(found)
 
     def restore() -> None:
+        if run.peace:
+            return
         if found.process is not None:
             found.process.loop.undone = True
         found.kill(power=True)
