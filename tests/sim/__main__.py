@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     until_s = time.monotonic() + asked.seconds
     seed, found, runs = first, [], Counter[str]()
     totals: Counter[str] = Counter()
-    started_s = time.monotonic()
+    started_s, started_cpu_s = time.monotonic(), time.process_time()
     while (totals["runs"] < asked.runs) if asked.runs else time.monotonic() < until_s:
         name = asked.scenario or name_for(seed)
         outcome = execute(plan(name, seed))
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             found.append(outcome)
             _tell(outcome, asked.keep, shrunk=not asked.no_shrink)
         seed += 1
-    _report(first, seed, totals, runs, time.monotonic() - started_s)
+    _report(first, seed, totals, runs, time.monotonic() - started_s, time.process_time() - started_cpu_s)
     return 1 if found else 0
 
 
@@ -87,12 +87,12 @@ def _again(path: Path) -> int:
     return 1 if outcome.violation else 0
 
 
-def _report(first: int, end: int, totals: Counter[str], runs: Counter[str], wall_s: float) -> None:
+def _report(first: int, end: int, totals: Counter[str], runs: Counter[str], wall_s: float, cpu_s: float) -> None:
     crashes = totals["crashes"] + totals["probes"]
     _say(f"seeds {first} to {end - 1}: {totals['runs']} runs in {wall_s:.0f} s "
          f"({', '.join(f'{name} {count}' for name, count in runs.most_common())})")
-    _say(f"{crashes} crashes, {crashes / wall_s * 60:.0f} a minute: {totals['crashes']} of running processes and "
-         f"hosts, {totals['probes']} looked at on copies of their disks")
+    _say(f"{crashes} crashes, {crashes / wall_s * 60:.0f} a minute, {crashes / cpu_s * 60:.0f} a minute of one core: "
+         f"{totals['crashes']} of running processes and hosts, {totals['probes']} looked at on copies of their disks")
     _say(f"{totals['completed']} requests completed, {totals['reads']} reads compared, {totals['events']} events")
     _say(f"{totals['fails']} times an RVG went to FAIL with a reason, {totals['lost']} runs ended in one for good")
     _say(f"{totals['violations']} broken promises")
