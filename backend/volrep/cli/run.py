@@ -163,9 +163,12 @@ class Run:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise VolrepError(usage.NO_CONFIRMATION, verb=verb.name)
-        self.out.stderr.write(f"{verb.confirm.format(**values)}. Continue? [y/N] ")
+        typed = verb.typed.format(**values)
+        question = f"Type {typed} to go on: " if typed else "Continue? [y/N] "
+        self.out.stderr.write(f"{verb.confirm.format(**values)}. {question}")
         self.out.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        answer = sys.stdin.readline().strip()
+        if answer != typed if typed else answer.lower() not in ("y", "yes"):
             raise VolrepError(usage.NOT_CONFIRMED)
 
     def carry_out(self, plan: Plan) -> list[Any]:

@@ -59,6 +59,7 @@ class Verb:
     options: tuple[Option, ...] = ()
     keys: Mapping[str, Key] = field(default_factory=dict)
     confirm: str = ""
+    typed: str = ""  # what has to be typed instead of y, filled as `confirm`
     details: str = ""
     hidden: bool = False
 
@@ -179,6 +180,23 @@ TABLE = (
     Verb("pauserep", "replication", "pause: the SRL keeps what the Secondary misses", "rds_verbs:pauserep",
          (_RVG, _ANY_SECONDARY)),
     Verb("resumerep", "replication", "go on after a pause", "rds_verbs:resumerep", (_RVG, _ANY_SECONDARY)),
+    # recovery
+    Verb("recover", "recovery", "try again what is in FAIL, after its repair", "recover_verbs:recover", (_RVG,),
+         (Option("force", ("-f",), "go on without what is damaged, as `repstatus` says it"),),
+         confirm="{host}: {found}. Without it RVG {rvg} gives up: {lost}", typed="{rvg}",
+         details="Opens the RVG anew on -H, or on every host where it is in FAIL: its files are opened again and the "
+                 "SRL is replayed. -f only where something can be given up; it says what."),
+    Verb("aslog", "recovery", "give an RVG a new SRL, on another volume or on the same", "recover_verbs:aslog",
+         (_RVG, Argument("srl", "volume")), (_FORCE,),
+         confirm="RVG {rvg} on {host} gets an empty SRL on {srl}: {lost}", typed="{rvg}",
+         details="After a clean stop of the RVG nothing is lost: the new SRL goes on where the old one ended. "
+                 "-f: also while applications use the RVG; their connections break for a moment."),
+    Verb("volume replace", "recovery", "another file or device in the place of a broken data volume",
+         "recover_verbs:replace", (_VOLUME, Argument("path", "path", required=False)), (_FORCE,),
+         confirm="{what} takes the place of volume {volume} on {host}: what was on it, and what the SRL has for it, "
+                 "is LOST there, and all links of its RVG become STALE", typed="{volume}",
+         details="As large as the volume was. Without PATH a fresh file is made where the old one was. What is on PATH "
+                 "stays, a restored backup for instance; the SRL is not replayed onto it."),
     # watching
     Verb("events", "watching", "what happened on the hosts", "watch_verbs:events", (_ANY_RVG,),
          (Option("follow", ("--follow",), "go on with what happens from now on"), _LIMIT)),

@@ -114,6 +114,30 @@ class RvgDelete(Shape):
     force: bool = False  # also with exports in use
 
 
+class RvgRecover(Shape):
+    """`accept`: what may be given up, as `Damage.accept` of the status says it; empty: nothing."""
+
+    dg: str
+    name: str
+    accept: str = ""
+
+
+class RvgAslog(Shape):
+    dg: str
+    name: str
+    srl: str
+    force: bool = False  # also with exports in use
+
+
+class VolumeReplace(Shape):
+    """`path` empty: a fresh file where the old one was."""
+
+    dg: str
+    name: str
+    path: str = ""
+    force: bool = False  # also with exports in use
+
+
 class RvgInfo(Shape):
     """`status` is None while the worker is down or still recovering; `problem` then says why.
 
@@ -343,6 +367,9 @@ METHODS: dict[str, Method] = {
         Method("volume.destroy", VolumeRef, Nothing, True, "forget a volume, remove a file created by volrep"),
         Method("rvg.create", RvgCreate, RvgInfo, True, "associate volumes and an SRL, start the worker"),
         Method("rvg.delete", RvgDelete, Nothing, True, "dissociate; volumes keep their data"),
+        Method("rvg.recover", RvgRecover, RvgInfo, True, "start the worker of an RVG in FAIL anew"),
+        Method("rvg.aslog", RvgAslog, RvgInfo, True, "give the RVG a new SRL, on the same or another volume"),
+        Method("volume.replace", VolumeReplace, VolumeInfo, True, "another file or device for a data volume"),
         Method("rvg.list", Scope, RvgList, False, "RVGs with configuration and status"),
         Method("rvg.demote", RvgDemote, RvgDemoted, True, "give the Primary role away when the next Primary has all"),
         Method("rvg.promote", RvgPromote, RvgInfo, True, "take the Primary role: migrate, takeover or elect"),

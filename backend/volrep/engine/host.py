@@ -155,8 +155,8 @@ class Host:
             raise VolrepError(messages.WORKER_ABSENT, rvg=rvg.name, host=self.name, reason="it is stopped")
         return found
 
-    def supervise(self, rvg: RvgObject) -> Supervisor:
-        """Start keeping this RVG's worker alive. Raises VR-1707."""
+    def supervise(self, rvg: RvgObject, *, accept: str = "") -> Supervisor:
+        """Start keeping this RVG's worker alive. `accept`: for its first start. Raises VR-1707."""
         socket_path = check_socket_path(self.paths.worker_socket(rvg.dg, rvg.name))
 
         def config() -> RvgConfig:
@@ -164,7 +164,7 @@ class Host:
 
         made = Supervisor(config, socket_path, worker_argv(socket_path),
                           log_path=self.paths.worker_log(rvg.dg, rvg.name), on_event=self._worker_event,
-                          clock=self.clock)
+                          clock=self.clock, accept=accept)
         self.supervisors[rvg.dg, rvg.name] = made
         made.start()
         return made

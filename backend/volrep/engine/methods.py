@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from volrep.engine import serve_attach, serve_engine, serve_exports, serve_links, serve_roles, serve_rvgs, serve_volumes
+from volrep.engine import (
+    serve_attach,
+    serve_engine,
+    serve_exports,
+    serve_links,
+    serve_recovery,
+    serve_roles,
+    serve_rvgs,
+    serve_volumes,
+)
 from volrep.engine.api import METHODS
 from volrep.engine.host import Call
 
@@ -19,6 +28,9 @@ HANDLERS: dict[str, Call] = {
     "volume.destroy": serve_volumes.destroy,
     "rvg.create": serve_rvgs.create,
     "rvg.delete": serve_rvgs.delete,
+    "rvg.recover": serve_recovery.recover,
+    "rvg.aslog": serve_recovery.aslog,
+    "volume.replace": serve_recovery.replace,
     "rvg.list": serve_rvgs.list_rvgs,
     "rvg.demote": serve_roles.demote,
     "rvg.promote": serve_roles.promote,

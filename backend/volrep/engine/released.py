@@ -42,6 +42,14 @@ def wipe_all(host: Host) -> None:
             host.store.remove_released(rvg_id)
 
 
+def wipe_quietly(host: Host, path: str, rvg_id: str) -> None:
+    """An SRL volume that another one has taken the place of; it may be broken, and then stays as it is."""
+    try:
+        _wipe(path, rvg_id)
+    except (OSError, ValueError, VolrepError) as error:
+        host.events.happened("srl_not_released", f"{path} cannot be wiped: {error}")
+
+
 def _wipe(path: str, rvg_id: str) -> None:
     file = DiskFile.open(path, exclusive=True)
     try:

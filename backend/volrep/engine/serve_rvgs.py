@@ -43,7 +43,7 @@ async def create(host: Host, request: RvgCreate, client: str) -> RvgInfo:
             if existing is not None:
                 return await host.info_of(existing)
             volumes = _check_volumes(host, request)
-            await asyncio.to_thread(_check_disks, volumes)
+            await asyncio.to_thread(check_disks, volumes)
             with host.store.change(Change("rvg.create", request, client)) as history_id:
                 host.store.put_rvg(wanted)
                 host.check_size(wanted)
@@ -78,15 +78,19 @@ def _check_volumes(host: Host, request: RvgCreate) -> list[VolumeConfig]:
             raise VolrepError(messages.VOLUME_IN_RVG, volume=name, dg=request.dg, host=host.name, rvg=rvg.name,
                               use=use)
         found[name] = volume
-    srl = found[request.srl]
+    check_srl_size(found[request.srl])
+    return list(found.values())
+
+
+def check_srl_size(srl: VolumeConfig) -> None:
+    """Raises VR-1500."""
     if srl.size_bytes < SRL_MIN_BYTES:
         raise VolrepError(log_messages.SRL_TOO_SMALL, name=srl.name, size_bytes=srl.size_bytes,
                           minimum_bytes=SRL_MIN_BYTES, header_bytes=HEADER_AREA_BYTES, batches=MIN_BATCHES,
                           batch_bytes=BATCH_MAX_BYTES, dg=srl.dg)
-    return list(found.values())
 
 
-def _check_disks(volumes: list[VolumeConfig]) -> None:
+def check_disks(volumes: list[VolumeConfig]) -> None:
     """What is there is what was configured, and the SRL (last) can be written all over. Nothing is changed.
 
     Raises VR-1202, VR-1203, VR-1738.

@@ -96,7 +96,7 @@ async def add(host: Host, request: VolumeAdd, client: str) -> VolumeInfo:
         if existing is not None:
             _check_same(host, existing, path, None)
             return info(host, existing)
-        found = await asyncio.to_thread(_adopt, host, request, path, host.store.volumes())
+        found = await asyncio.to_thread(check_adoptable, host, request.name, path, host.store.volumes())
         volume = VolumeConfig(dg=request.dg, name=request.name, path=path, size_bytes=found.size_bytes,
                               kind=VolumeKind.BLOCK if found.is_device else VolumeKind.FILE,
                               volume_id=str(uuid.uuid4()), created_by_us=False)
@@ -105,15 +105,16 @@ async def add(host: Host, request: VolumeAdd, client: str) -> VolumeInfo:
         return info(host, volume)
 
 
-def _adopt(host: Host, request: VolumeAdd, path: str, others: list[VolumeConfig]) -> provision.Provisioned:
+def check_adoptable(host: Host, name: str, path: str, others: list[VolumeConfig]) -> provision.Provisioned:
+    """What is there, if it may become volume `name`. Raises VR-1203, VR-1204, VR-1739."""
     own = host.paths.root.resolve()
     if Path(path).is_relative_to(own) and not Path(path).is_relative_to(own / "volumes"):
-        raise VolrepError(volume_messages.NO_SUCH_DEVICE, name=request.name, path=request.path,
+        raise VolrepError(volume_messages.NO_SUCH_DEVICE, name=name, path=path,
                           reason="it is a file of the engine itself")
     for other in others:
         if os.path.exists(path) and os.path.exists(other.path) and os.path.samefile(path, other.path):
-            raise VolrepError(messages.PATH_IS_VOLUME, path=request.path, volume=other.name, dg=other.dg)
-    return provision.adopt_volume(request.name, path)
+            raise VolrepError(messages.PATH_IS_VOLUME, path=path, volume=other.name, dg=other.dg)
+    return provision.adopt_volume(name, path)
 
 
 async def destroy(host: Host, request: VolumeRef, client: str) -> Nothing:

@@ -55,7 +55,7 @@ class Supervisor:
     """The worker of one RVG. `start` once, then `stop` once."""
 
     def __init__(self, config: Callable[[], RvgConfig], socket_path: Path, argv: list[str], *, log_path: Path,
-                 on_event: Callable[[Event], None], clock: Clock) -> None:
+                 on_event: Callable[[Event], None], clock: Clock, accept: str = "") -> None:
         first = config()
         self.dg, self.rvg, self.host = first.dg, first.name, first.host
         self._config = config
@@ -64,6 +64,7 @@ class Supervisor:
         self._log_path = log_path
         self._on_event = on_event
         self._clock = clock
+        self._accept = accept
         self.phase = Phase.DOWN
         self.problem = "the worker is being started"
         self.pid = 0
@@ -205,7 +206,7 @@ class Supervisor:
         while True:
             sent = self._config()
             try:
-                status = await self._configure(channel, sent)
+                status = await self._configure(channel, sent.model_copy(update={"accept": self._accept}))
             except ChannelClosed:
                 return
             except VolrepError as error:
@@ -218,6 +219,7 @@ class Supervisor:
                     self._say("worker_refused", status.reason)
                     await self._give_up(channel)
                     return
+                self._accept = ""  # it holds for one start, not for what may be damaged later
                 if self._config() == sent:
                     return
                 continue  # it was changed meanwhile

@@ -56,6 +56,7 @@ class SrlHeader:
     tail_lsn: int = 0  # everything before may be overwritten
     applied_lsn: int = 0  # the data volumes are durable up to here
     durable_lsn: int = 0  # log end known durable when this header was written
+    leftover_lsn: int = 0  # a Secondary's log was begun anew or cut: records of what it was may lie below this
     # Records from applied_lsn on have at least this incarnation (kept by `volrep.log.srl`).
     applied_incarnation: int = 0
     clean: bool = False  # nothing was under way when the worker closed it

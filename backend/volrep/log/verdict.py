@@ -9,7 +9,9 @@ writes without a word. Proof is, for a record at LSN e:
 - the header's durable_lsn or applied_lsn beyond e;
 - a durable_lsn beyond e in a record behind it that belongs to the same stream (one before it claims
   less than its own LSN). On a Secondary records speak about the Primary's disk, so only records of
-  this host's own reign count.
+  this host's own reign count so;
+- on a Secondary a good record further behind than one append reaches: an append begins when the one
+  before it is durable.
 """
 
 from __future__ import annotations
@@ -19,6 +21,10 @@ from dataclasses import dataclass
 
 from volrep.log.header import SrlHeader
 from volrep.log.record import HEADER_BYTES, MAGIC, BadRecord, Cursor, RecordHeader, read_header, record_bytes
+from volrep.model.units import MIB
+
+# What a Secondary appends and syncs at once: all that its receiving buffer holds (`volrep.link.logbuffer`), rounded up.
+SECONDARY_APPEND_MAX_BYTES = 12 * MIB
 
 
 @dataclass(slots=True)
@@ -26,12 +32,14 @@ class Proof:
     """What has been proved durable so far, and by whom records can prove it."""
 
     durable_lsn: int
-    own_generation: int  # records of this generation speak about this disk; 0: none do
+    own_generation: int  # records of this generation speak about this disk; 0: none do, this is a Secondary
+
+    leftover_lsn: int = 0  # a Secondary's records below it may be what an earlier log left behind
 
     @classmethod
     def of(cls, header: SrlHeader) -> Proof:
         own = header.generation if header.role == "primary" else 0
-        return cls(max(header.durable_lsn, header.applied_lsn), own)
+        return cls(max(header.durable_lsn, header.applied_lsn), own, header.leftover_lsn)
 
     def counts(self, generation: int) -> bool:
         return self.own_generation != 0 and generation == self.own_generation
@@ -57,8 +65,9 @@ def claims_behind(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proo
     `view` holds the stream's bytes from `lsn` on. A header counts when it lies exactly where its LSN
     says, and is not older than the records before the bad one.
     """
-    return max((header.durable_lsn for header, place_lsn in _headers(view, lsn, cursor, proof)
-                if header.lsn == place_lsn), default=0)
+    return max((header.durable_lsn if proof.own_generation
+                else max(0, header.lsn - SECONDARY_APPEND_MAX_BYTES)
+                for header, place_lsn in _headers(view, lsn, cursor, proof) if header.lsn == place_lsn), default=0)
 
 
 def is_overwritten(view: bytes | bytearray, lsn: int, bad_lsn: int, capacity_bytes: int, cursor: Cursor,
@@ -68,9 +77,10 @@ def is_overwritten(view: bytes | bytearray, lsn: int, bad_lsn: int, capacity_byt
     Nothing is overwritten that the newest header still counts on: the header that was read is then an older one, and
     the log does not end here at all.
     """
-    return any(header.lsn in (place_lsn, place_lsn + capacity_bytes)
-               and header.lsn + record_bytes(header.length if header.payload_crc else 0) > bad_lsn + capacity_bytes
-               for header, place_lsn in _headers(view, lsn, cursor, proof))
+    return proof.own_generation != 0 and any(
+        header.lsn in (place_lsn, place_lsn + capacity_bytes)
+        and header.lsn + record_bytes(header.length if header.payload_crc else 0) > bad_lsn + capacity_bytes
+        for header, place_lsn in _headers(view, lsn, cursor, proof))
 
 
 def next_record(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proof,
@@ -96,7 +106,9 @@ def _headers(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proof) ->
     position = view.find(MAGIC)
     while position >= 0:
         header = read_header(view, position) if (lsn + position) % 8 == 0 else None
-        if (header is not None and proof.counts(header.generation) and header.generation >= cursor.generation
+        counts = header is not None and (proof.counts(header.generation) if proof.own_generation
+                                         else header.lsn >= proof.leftover_lsn)
+        if (header is not None and counts and header.generation >= cursor.generation
                 and header.incarnation >= cursor.incarnation and header.durable_lsn <= header.lsn):
             yield header, lsn + position
         position = view.find(MAGIC, position + 1)

@@ -165,7 +165,7 @@ def _primary(member: Member) -> Document:
             "written_bytes": status.written_bytes if status is not None else 0,
             "waits": status.waits if status is not None else {},
             "srl": {"name": config.srl.name, "size_bytes": config.srl.size_bytes, "used_bytes": used,
-                    "used_percent": round(100 * used / srl.capacity_bytes, 2) if srl is not None else 0.0}}
+                    "used_percent": round(100 * used / srl.capacity_bytes, 2) if srl and srl.capacity_bytes else 0.0}}
 
 
 def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:

@@ -9,18 +9,16 @@ again its volumes, which may be ahead of their log, are no image of any moment.
 from __future__ import annotations
 
 import logging
-from hashlib import sha256
 
-from volrep.log.header import HISTORY_MAX, SrlHeader
 from volrep.log.record import Record
 from volrep.log.recovery import OnBatch, ScanEnd, scan, scan_past_damage
+from volrep.log.renew import begin_reign
 from volrep.log.srl import Srl
 from volrep.log.verdict import Gap
 from volrep.model.config import Role
 from volrep.model.damage import DamageKind
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
-from volrep.model.units import Reign
 
 logger = logging.getLogger("volrep.rvg")
 
@@ -68,19 +66,12 @@ def _pass_over(srl: Srl, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
     return end, gaps
 
 
-def begin_reign(header: SrlHeader, lsn: int) -> None:
-    """What this host holds from `lsn` on is no longer what others may hold under the same LSNs."""
-    header.generation += 1
-    unique = f"{header.rvg_id} {header.incarnation} {header.generation} {lsn}"  # no other host, and no other time
-    reign_id = sha256(unique.encode()).hexdigest()[:16]
-    header.history = [*header.history, Reign(header.generation, lsn, reign_id)][-HISTORY_MAX:]
-
-
 def _cut(srl: Srl, on_batch: OnBatch, gaps: list[Gap], end: ScanEnd) -> ScanEnd:
     """Inconsistent first, durably; then the log ends at the damage."""
     header, cut_lsn = srl.header, gaps[0].from_lsn
     header.consistent = False
     header.consistent_after_lsn = max(header.consistent_after_lsn, end.end_lsn)
+    header.leftover_lsn = max(header.leftover_lsn, end.end_lsn)
     srl.resume_at(cut_lsn)
     srl.write_header()
     logger.warning("the log is cut at LSN %d, where it is damaged; consistent again at LSN %d", cut_lsn,

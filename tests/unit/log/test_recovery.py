@@ -9,10 +9,11 @@ import pytest
 from crc32c import crc32c
 
 from tests.unit.log.support import Log, a_header, a_write, stream
+from volrep.link.logbuffer import BUFFER_BYTES
 from volrep.log import recovery
 from volrep.log.record import BadRecord, Cursor, Record
-from volrep.log.ring import SLOT_BYTES
-from volrep.log.verdict import Gap, Proof, claims_behind, is_torn
+from volrep.log.ring import SLOT_BYTES, SRL_MIN_BYTES
+from volrep.log.verdict import SECONDARY_APPEND_MAX_BYTES, Gap, Proof, claims_behind, is_torn
 from volrep.model.errors import VolrepError
 from volrep.model.units import Reign
 
@@ -310,6 +311,39 @@ def test_a_header_older_than_the_ring_is_no_end_of_the_log(log: Log) -> None:
     assert log.srl.header.applied_lsn < end_lsn
     with pytest.raises(VolrepError, match="VR-1501"):
         log.recover()
+
+
+def test_a_secondary_proves_by_what_it_appended_later(tmp_path: Path) -> None:
+    """Its records speak about the Primary's disk; but what lies further behind than one append was appended later."""
+    assert BUFFER_BYTES <= SECONDARY_APPEND_MAX_BYTES
+    log = Log(tmp_path / "srl", size_bytes=SRL_MIN_BYTES + (8 << 20), header=a_header(role="secondary"))
+    first = log.append(a_write(0, bytes(1 << 20)))
+    for _ in range(10):
+        log.append(a_write(0, bytes(1 << 20)))
+    log.flip(first + 100)
+    log.reopen()
+    assert log.recover()[0].end_lsn == first, "within one append: it may be a torn one"
+    log.flip(first + 100)
+    log.reopen()
+    log.srl.resume_at(log.recover()[0].end_lsn)
+    for _ in range(4):
+        log.append(a_write(0, bytes(1 << 20)))
+    log.flip(first + 100)
+    log.reopen()
+    with pytest.raises(VolrepError, match="VR-1502"):
+        log.recover()
+
+
+def test_what_a_secondary_begins_anew_is_not_judged_by_what_was_there(tmp_path: Path) -> None:
+    """A new Primary's LSNs may begin below those that the ring still holds."""
+    log = Log(tmp_path / "srl", size_bytes=SRL_MIN_BYTES + (8 << 20), header=a_header(role="secondary"))
+    for _ in range(20):
+        log.append(a_write(0, bytes(1 << 20)))
+    log.srl.restart(4096)
+    log.srl.write_header()
+    log.append(a_write(0, b"new"))
+    log.reopen()
+    assert log.recover()[1] == [b"new"]
 
 
 def gaps_of(log: Log) -> tuple[recovery.ScanEnd, list[bytes], list[Gap]]:

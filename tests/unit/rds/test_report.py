@@ -90,6 +90,16 @@ def test_a_worker_that_is_down_is_an_error_and_no_crash() -> None:
     assert report.printrvg(world, world.all_rds())["rds"][0]["primary"]["problem"] == "recovering"
 
 
+def test_an_rvg_that_could_not_open_its_srl_is_shown() -> None:
+    """Of an SRL that nobody could open not even the capacity is known."""
+    world = made("london", "tokyo").world()
+    for host in world.hosts:
+        status = host.rvgs[0].status
+        assert status is not None
+        status.srl.capacity_bytes = 0
+    assert _repstatus(world)["primary"]["srl"]["used_percent"] == 0.0
+
+
 def test_two_primaries_and_differing_sizes_are_told() -> None:
     hosts = made("london", "tokyo")
     hosts.rvgs["tokyo", DG, "hr_rvg"].volumes[0].size_bytes += 1

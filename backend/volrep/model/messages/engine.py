@@ -100,7 +100,14 @@ BAD_MOUNT_POINT = Message(1765, "{mount} cannot be mounted on: {reason}", "name 
                           Exit.USAGE)
 STILL_ATTACHED = Message(1766, "volume {volume} is attached as {device}",
                          "detach it first: `volrep -g {dg} detach {volume}`", Exit.REFUSED)
-
+STILL_FAILED = Message(1770, "RVG {rvg} on {host} is still in FAIL: {reason}", "{next}", Exit.FAILED)
+NO_PLACE = Message(1771, "volume {volume} was not made by volrep, so nothing is made in its place ({path})",
+                   "name the file or device that takes its place, as large as the volume", Exit.USAGE)
+STILL_THERE = Message(1772, "{path} of volume {volume} is still there",
+                      "move it away first, or name another file or device; to use it as it is: `volrep recover`",
+                      Exit.REFUSED)
+PLACE_SIZE = Message(1773, "{path} has {found_bytes} bytes, volume {volume} has {wanted_bytes}",
+                     "name a file or device of exactly that size", Exit.USAGE)
 NO_COPY = Message(1780, "there is no intact copy of the configuration: {problem}",
                   "leave it out: `volrep engine rebuild from=parts` builds from workers and SRL headers", Exit.REFUSED)
 NOT_TAKEN = Message(1781, "RVG {rvg} cannot be taken into the configuration: {reason}",

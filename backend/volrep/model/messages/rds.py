@@ -50,5 +50,11 @@ WAIT_LEFT = Message(1331, "left before {host} was consistent; the synchronizatio
                     "`volrep -g {dg} repstatus {rvg}` shows how far it is", Exit.FAILED)
 WAIT_STOPPED = Message(1332, "replication of RVG {rvg} to {host} is {state}: {reason}",
                        "`volrep -g {dg} repstatus {rvg}` says more", Exit.FAILED)
+NOTHING_TO_GIVE_UP = Message(
+    1350, "RVG {rvg}: nothing is damaged that could be given up",
+    "`volrep -g {dg} repstatus {rvg}` says what is damaged and how to go on", Exit.REFUSED)
+SEVERAL_DAMAGED = Message(1351, "RVG {rvg} is damaged on {hosts}",
+                          "decide for one host after the other: name it with -H", Exit.USAGE)
+WHICH_HOST = Message(1352, "RVG {rvg} is on {hosts}", "name the host with -H", Exit.USAGE)
 DEMO_STEP = Message(1340, "the demo failed: {reason}", "what it started was ended again; {kept}", Exit.FAILED)
 DEMO_DIFFERS = Message(1341, "the demo found a difference: {what}", "{kept}", Exit.FAILED)

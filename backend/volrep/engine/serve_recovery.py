@@ -1,0 +1,196 @@
+"""Methods of the control API: an RVG in FAIL is tried again, gets a new SRL, or another file for a data volume.
+
+Each stops the RVG's worker and starts a fresh one: nothing of a failed run is believed. Other RVGs notice nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from volrep.engine import released
+from volrep.engine.api import RvgAslog, RvgInfo, RvgRecover, VolumeInfo, VolumeReplace
+from volrep.engine.host import SRL_INDEX, Host
+from volrep.engine.serve_exports import check_detached, check_unused, data_rvg
+from volrep.engine.serve_rvgs import check_disks, check_srl_size
+from volrep.engine.serve_volumes import check_adoptable, info
+from volrep.engine.store import Change, RvgObject
+from volrep.log.header import SrlHeader
+from volrep.log.renew import renewed
+from volrep.log.srl import Srl
+from volrep.model.config import RvgConfig, RvgVolume, VolumeConfig, VolumeKind
+from volrep.model.errors import VolrepError
+from volrep.model.messages import engine as messages
+from volrep.model.messages import log as log_messages
+from volrep.model.status import RvgState, RvgStatus
+from volrep.ports.disk import DiskFile
+from volrep.volume import provision
+
+
+async def recover(host: Host, request: RvgRecover, client: str) -> RvgInfo:
+    """Raises VR-1534 when `accept` is not the damage there is, VR-1770 when the RVG is in FAIL again."""
+    async with host.lock(request.dg, request.name):
+        rvg = host.rvg(request.dg, request.name)
+        status = await _status(host, rvg)
+        if status is not None and status.state is not RvgState.FAIL:
+            return await host.info_of(rvg)
+        if request.accept:
+            damage = status.damage if status is not None else None
+            if damage is None or damage.accept != request.accept:
+                raise VolrepError(log_messages.NOT_ACCEPTED, rvg=rvg.name, found=damage.found if damage else "unknown")
+        with host.store.change(Change("rvg.recover", request, client)):
+            pass  # nothing but the line of history
+        async with _restarting(host, rvg, accept=request.accept):
+            pass
+        return await host.info_of(rvg)
+
+
+async def _status(host: Host, rvg: RvgObject) -> RvgStatus | None:
+    supervisor = host.supervisors.get((rvg.dg, rvg.name))
+    return (await supervisor.status())[0] if supervisor is not None else None
+
+
+@asynccontextmanager
+async def _restarting(host: Host, rvg: RvgObject, accept: str = "") -> AsyncIterator[None]:
+    """Something is done while no worker has the files; then one starts, whatever happened. Raises VR-1770."""
+    await host.stop_worker(rvg)
+    try:
+        yield
+    finally:
+        supervisor = host.supervise(host.rvg(rvg.dg, rvg.name), accept=accept)
+    try:
+        await supervisor.first_outcome()
+    except VolrepError as error:
+        status, _ = await supervisor.status()
+        damage = status.damage if status is not None else None
+        raise VolrepError(messages.STILL_FAILED, rvg=rvg.name, host=host.name,
+                          reason=damage.found if damage is not None else error.text,
+                          next=damage.next[0] if damage is not None else f"volrep -H {host.name} events") from error
+
+
+# ---- a new SRL
+
+
+async def aslog(host: Host, request: RvgAslog, client: str) -> RvgInfo:
+    """The same volume may be named again: its log is made anew. `force`: also while exports are in use.
+
+    Raises VR-1500, VR-1503, VR-1732, VR-1734, VR-1738, VR-1750, VR-1770.
+    """
+    async with host.lock(request.dg, request.name):
+        rvg = host.rvg(request.dg, request.name)
+        async with host.volumes_lock:
+            volume = _new_srl(host, rvg, request.srl)
+            await asyncio.to_thread(check_disks, [volume])
+            await _check_idle(host, rvg, rvg.volumes, force=request.force)
+            wanted = rvg.model_copy(update={"srl": request.srl})
+            old_path = host.config_of(rvg).srl.path
+            config = host.config_of(rvg).model_copy(update={"srl": RvgVolume(
+                index=SRL_INDEX, name=volume.name, path=volume.path, size_bytes=volume.size_bytes,
+                volume_id=volume.volume_id)})
+            async with _restarting(host, rvg):
+                await asyncio.to_thread(make_log, config, old_path)
+                with host.store.change(Change("rvg.aslog", request, client)):
+                    host.store.put_rvg(wanted)
+                if old_path != volume.path:
+                    released.wipe_quietly(host, old_path, rvg.rvg_id)
+        return await host.info_of(wanted)
+
+
+def _new_srl(host: Host, rvg: RvgObject, name: str) -> VolumeConfig:
+    volume = host.store.volume(rvg.dg, name)
+    if volume is None:
+        raise VolrepError(messages.VOLUME_UNKNOWN, dg=rvg.dg, volume=name, host=host.name)
+    user, use = host.rvg_using(rvg.dg, name)
+    if user is not None and (user.name, name) != (rvg.name, rvg.srl):
+        raise VolrepError(messages.VOLUME_IN_RVG, volume=name, dg=rvg.dg, host=host.name, rvg=user.name, use=use)
+    check_srl_size(volume)
+    return volume
+
+
+async def _check_idle(host: Host, rvg: RvgObject, volumes: list[str], *, force: bool) -> None:
+    """Raises VR-1750 when applications use an RVG that works: in FAIL they get errors anyway."""
+    status = await _status(host, rvg)
+    if not force and status is not None and status.state is not RvgState.FAIL:
+        check_unused(f"RVG {rvg.name}", volumes, status)
+
+
+def make_log(config: RvgConfig, old_path: str) -> None:
+    """Blocking. Raises VR-1503 when the volume carries the SRL of another RVG, VR-1506, VR-1204."""
+    old = _header(old_path, config, own=True)
+    if old_path != config.srl.path:
+        _header(config.srl.path, config, own=False)
+    try:
+        file = DiskFile.open(config.srl.path, exclusive=True)
+    except (OSError, ValueError) as error:
+        raise VolrepError(log_messages.SRL_CREATE_FAILED, path=config.srl.path, reason=error) from error
+    try:
+        header, first_lsn = renewed(old, config, uuid.uuid4().hex[:16])
+        Srl.create(file, header, first_lsn=first_lsn)
+    finally:
+        file.close()
+
+
+def _header(path: str, config: RvgConfig, *, own: bool) -> SrlHeader | None:
+    """The SRL header there, if there is a good one; another RVG's counts as none where `own` is expected."""
+    try:
+        file = DiskFile.open(path, writable=False)
+    except (OSError, ValueError):
+        return None
+    try:
+        found = Srl.open(file).header
+    except VolrepError:
+        return None
+    finally:
+        file.close()
+    if found.rvg_id == config.rvg_id:
+        return found
+    if own:
+        return None
+    raise VolrepError(log_messages.SRL_FOREIGN, path=path, found=f"{found.dg}/{found.rvg} ({found.rvg_id})",
+                      wanted=f"{config.dg}/{config.name} ({config.rvg_id})")
+
+
+# ---- another file for a data volume
+
+
+async def replace(host: Host, request: VolumeReplace, client: str) -> VolumeInfo:
+    """The volume keeps its name and size. What is on the new file or device stays; the log is not replayed onto it.
+
+    Raises VR-1732, VR-1750, VR-1751, VR-1766, VR-1770 to VR-1773, and what `volume add` raises.
+    """
+    rvg = data_rvg(host, request.dg, request.name)
+    async with host.lock(rvg.dg, rvg.name):
+        async with host.volumes_lock:
+            volume = host.store.volume(request.dg, request.name)
+            assert volume is not None, "it is in an RVG"
+            check_detached(host, request.dg, [request.name])
+            await _check_idle(host, rvg, [request.name], force=request.force)
+            others = [other for other in host.store.volumes() if other != volume]
+            changed = await asyncio.to_thread(_take_place, host, volume, request.path, others)
+            async with _restarting(host, rvg):
+                with host.store.change(Change("volume.replace", request, client)):
+                    host.store.put_volume(changed)
+        return info(host, changed)
+
+
+def _take_place(host: Host, volume: VolumeConfig, path: str, others: list[VolumeConfig]) -> VolumeConfig:
+    """Blocking. Without a path a fresh file is made where the old one was."""
+    fresh = {"volume_id": str(uuid.uuid4())}
+    if not path:
+        if not volume.created_by_us:
+            raise VolrepError(messages.NO_PLACE, volume=volume.name, path=volume.path)
+        if Path(volume.path).exists():
+            raise VolrepError(messages.STILL_THERE, volume=volume.name, path=volume.path)
+        provision.create_volume(volume.name, volume.path, volume.size_bytes)
+        return volume.model_copy(update=fresh)
+    real = os.path.realpath(path)
+    found = check_adoptable(host, volume.name, real, others)
+    if found.size_bytes != volume.size_bytes:
+        raise VolrepError(messages.PLACE_SIZE, volume=volume.name, path=path, found_bytes=found.size_bytes,
+                          wanted_bytes=volume.size_bytes)
+    return volume.model_copy(update=fresh | {
+        "path": real, "kind": VolumeKind.BLOCK if found.is_device else VolumeKind.FILE, "created_by_us": False})
