@@ -30,7 +30,7 @@ class Extent:
     stall_seconds: float
 
 
-FULL = Extent(drain_mib=1024, volume_mib=1024, pgbench_scale=50, pgbench_seconds=8, stall_seconds=10)
+FULL = Extent(drain_mib=1024, volume_mib=1024, pgbench_scale=50, pgbench_seconds=6, stall_seconds=8)
 QUICK = Extent(drain_mib=256, volume_mib=256, pgbench_scale=5, pgbench_seconds=2, stall_seconds=2)
 
 
