@@ -226,6 +226,9 @@ class SimFile:
                 self.disk.put(at, data[at - offset:stop - offset], durable=False)
             at = stop
 
+    def uncache(self, offset: int, length: int) -> None:
+        """Reads show what the disk has, as far as it was synced."""
+
     def sync(self) -> None:
         disk, trouble = self.disk, self.disk.trouble
         self._begin()

@@ -88,9 +88,8 @@ def test_bits_flipped_on_the_way_are_counted_told_and_fetched_again(make_rds: Ma
     assert link_of(london).state == LinkState.ACTIVE
 
 
-def rot(host: Host, lsn: int) -> None:
+def rot(host: Host, lsn: int, capacity: int) -> None:
     """One bit of the SRL, as a disk changes it: behind the worker's back."""
-    capacity = host.status().srl.capacity_bytes
     fd = os.open(host.srl["path"], os.O_RDWR)
     try:
         at = HEADER_AREA_BYTES + lsn % capacity
@@ -109,7 +108,7 @@ def test_rot_in_the_primary_s_own_log_ends_the_link_with_the_place_and_the_remed
     london.call("link.pause", {"link_id": london.links[0]["link_id"]})
     start_lsn = london.status().srl.end_lsn
     write(london, range(4, 8), 0x22)
-    rot(london, start_lsn + 2 * (64 + BLOCK) + 100)  # in the third record
+    rot(london, start_lsn + 2 * (64 + BLOCK) + 100, london.status().srl.capacity_bytes)  # in the third record
     london.call("link.resume", {"link_id": london.links[0]["link_id"]})
     wait_for(lambda: link_of(london).state == LinkState.STALE, "the link to end")
     damaged_lsn = start_lsn + 2 * (64 + BLOCK)

@@ -91,6 +91,13 @@ def printvol(document: Document) -> str:
     return "\n\n".join(parts) or "no RDS on any host"
 
 
+def _proved(secondary: Document) -> str:
+    if secondary["verify_problem"]:
+        return str(secondary["verify_problem"])
+    proved = secondary["proved"]
+    return f"LSN {proved['from_lsn']} to {proved['to_lsn']}" if proved["to_lsn"] else "not yet"
+
+
 def repstatus(document: Document, *, long: bool) -> str:
     lines = [f"Replicated Data Set: {document['rvg']}"]
     primary = document["primary"]
@@ -136,6 +143,7 @@ def _secondary(s: Document, long: bool) -> list[tuple[str, object]]:
                  ("SRL protection", s["srl_protection"]), ("Encryption", s["encryption"]),
                  ("RLINK state", f"{s['kstate']}/{s['state']}"), ("RLINK flags", " ".join(s["flags"]) or "-"),
                  ("Sent", format_size(s["sent_bytes"])),
+                 ("Logs proved equal", _proved(s)),
                  ("Arrived damaged", f"{s['mismatches']} times, fetched again" if s["mismatches"] else "nothing")]
         if s["reason"]:
             rows.append(("Reason", s["reason"]))

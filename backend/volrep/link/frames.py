@@ -28,6 +28,9 @@ Both directions speak frames once both ends have proved who they are (`link.auth
 | CONSISTENT  | S→P | LSN                     |               | the Secondary is consistent again |
 | HEARTBEAT   | any | sender's clock, ns      | 0 ask, 1 echo | |
 | STATE       | P→S |                         |               | JSON: what the Secondary shows of the link's state |
+| VERIFY      | S→P | start of a range        | its length    | u64 CRC32C of it as the Secondary's disk has it |
+| VERIFIED    | P→S | the same                | the same      | u64: 0 equal, 1 different, 2 not here any more |
+| VERDICT     | S→P | the same                | the same      | u64: LSN of its first damaged record, 0: intact |
 | ANNOUNCE    | P→S | end of the log          | writes so far | |
 | REWIND      | P→S | fork                    |               | what has the Secondary beyond it? |
 | DIVERGED    | S→P | bytes in all            | from byte     | a piece of saved region maps (`rvg.maps`) |
@@ -76,6 +79,9 @@ class FrameType(IntEnum):
     ANNOUNCE = 15
     REWIND = 16
     DIVERGED = 17
+    VERIFY = 18
+    VERIFIED = 19
+    VERDICT = 20
 
 
 _LOG = int(FrameType.LOG)
@@ -95,6 +101,9 @@ _BODY_MAX = {
     FrameType.CONSISTENT: 0,
     FrameType.HEARTBEAT: 0,
     FrameType.STATE: JSON_BODY_MAX,
+    FrameType.VERIFY: U64.size,
+    FrameType.VERIFIED: U64.size,
+    FrameType.VERDICT: U64.size,
     FrameType.ANNOUNCE: 0,
     FrameType.REWIND: 0,
     FrameType.DIVERGED: DIVERGED_BODY_MAX,

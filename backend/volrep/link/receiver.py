@@ -34,6 +34,7 @@ COMMIT_NOW_BYTES = 256 << 10  # this much is worth a sync of its own
 COMMIT_AMID_BYTES = 6 << 20  # commit between two frames, so that what arrives in one turn fits the buffer (8 MiB)
 ZERO_MAX_BYTES = 64 << 20  # of one REGION_ZERO: bounds how long the loop stands still
 
+_VERIFIED = int(FrameType.VERIFIED)
 _LOG, _COMMIT, _REGION = int(FrameType.LOG), int(FrameType.COMMIT), int(FrameType.REGION)
 _REGION_ZERO, _SYNC_END = int(FrameType.REGION_ZERO), int(FrameType.SYNC_END)
 _HELLO, _START, _REFUSE, _STATE = (int(FrameType.HELLO), int(FrameType.START), int(FrameType.REFUSE),
@@ -84,6 +85,14 @@ class ReceiverOwner(Protocol):
         """Something arrived damaged; nothing of it was acknowledged."""
         ...
 
+    def started(self) -> None:
+        """The log flows from here on."""
+        ...
+
+    def verified(self, lsn: int, length: int, verdict: int) -> None:
+        """The answer to a VERIFY. Raises BadFrame."""
+        ...
+
     def lost(self, reason: str) -> None: ...
 
 
@@ -124,6 +133,8 @@ class Receiver(Session):
             self.close(f"the Primary ended the link: {json_body(body).get('reason', '')}")
         elif kind == _STATE:
             self._owner.told(json_body(body))
+        elif self._started and kind == _VERIFIED:
+            self._owner.verified(lsn, aux, u64_body(body))
         elif self._started and kind in (_REGION, _REGION_ZERO, _SYNC_END, _ANNOUNCE):
             self._while_started(kind, lsn, aux, body)
         else:
@@ -162,6 +173,7 @@ class Receiver(Session):
         self._started = True
         self._prompt = start.sync_ack == "data"
         self._unacked = True
+        self._owner.started()
 
     def _while_started(self, kind: int, lsn: int, aux: int, body: memoryview) -> None:
         if kind == _REGION:

@@ -34,6 +34,7 @@ from volrep.ports.streams import Buffer, Stream, StreamClosed
 COMMIT_DELAY_S = 0.001  # a commit LSN rides on the next LOG frame, or goes alone after this
 IOV_LIVE_MAX = 1023  # header plus a batch in one sendmsg; a larger batch goes by file
 
+_VERIFY, _VERDICT = int(FrameType.VERIFY), int(FrameType.VERDICT)
 _ACK, _REGION_ACK = int(FrameType.ACK), int(FrameType.REGION_ACK)
 _WELCOME, _REFUSE, _CONSISTENT = int(FrameType.WELCOME), int(FrameType.REFUSE), int(FrameType.CONSISTENT)
 _DIVERGED = int(FrameType.DIVERGED)
@@ -85,6 +86,14 @@ class SenderOwner(Protocol):
 
     def mismatch(self, reason: str) -> None:
         """Something arrived damaged."""
+        ...
+
+    def verify(self, lsn: int, length: int, crc: int) -> None:
+        """The Secondary's log has this CRC32C there. Raises BadFrame."""
+        ...
+
+    def verdict(self, lsn: int, length: int, damaged_lsn: int) -> None:
+        """What the Secondary found in its log where the two differ (0: nothing). Raises BadFrame."""
         ...
 
     def diverged(self, maps: bytes) -> None:
@@ -226,6 +235,10 @@ class Sender(Session):
             self.pump()
         elif kind == _CONSISTENT and self.streaming:
             self._owner.consistent(lsn)
+        elif kind == _VERIFY and self.streaming:
+            self._owner.verify(lsn, aux, u64_body(body))
+        elif kind == _VERDICT and self.streaming:
+            self._owner.verdict(lsn, aux, u64_body(body))
         elif kind == _WELCOME and not self.streaming:
             self._welcomed(parse_said(Welcome, json_body(body)))
         elif kind == _DIVERGED and self._diverged is not None:

@@ -70,6 +70,9 @@ class LinkStatus(Shape):
     behind_bytes: int = 0
     behind_s: float = 0.0
     sent_bytes: int = 0  # since the worker started, log and regions
+    proved_from_lsn: int = 0  # both logs, read back from their disks, are equal from here ...
+    proved_lsn: int = 0  # ... to here
+    verify_problem: str = ""  # what was found where they were not, by each side's own records
     mismatches: int = 0  # since the worker started: what arrived with a wrong checksum and was fetched again
     sync: SyncStatus | None = None
 

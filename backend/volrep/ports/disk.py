@@ -159,6 +159,10 @@ class DiskFile:
             if wanted:
                 left = skip(left, done)
 
+    def uncache(self, offset: int, length: int) -> None:
+        """The next read of the range comes from the disk; what was not synced yet stays in the page cache."""
+        os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
+
     def sync(self) -> None:
         """Everything written so far is on stable storage on return. Raises OSError; never retry it."""
         os.fdatasync(self._fd)

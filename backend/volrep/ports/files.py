@@ -32,6 +32,10 @@ class BlockFile(Protocol):
         """Write all of it (any number of buffers, short writes continued). `durable`: on stable storage on return."""
         ...
 
+    def uncache(self, offset: int, length: int) -> None:
+        """The next read of the range comes from the disk, as far as the system does as it is asked."""
+        ...
+
     def sync(self) -> None:
         """Everything written so far is on stable storage on return. Raises OSError; never retry it."""
         ...

@@ -195,6 +195,9 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
         "rvg_state": _rvg_state(far), "damage": damage_document(far.info.status if far is not None else None),
         "flags": link.flags if link is not None else [], "reason": link.reason if link is not None else "",
         "sent_bytes": link.sent_bytes if link is not None else 0,
+        "proved": {"from_lsn": link.proved_from_lsn, "to_lsn": link.proved_lsn} if link is not None else
+        {"from_lsn": 0, "to_lsn": 0},
+        "verify_problem": link.verify_problem if link is not None else "",
         "mismatches": max(link.mismatches if link is not None else 0, _mismatches_there(far, primary)),
     }
 

@@ -68,6 +68,13 @@ class Incoming:
     def announced(self, end_lsn: int, writes: int) -> None:
         self._secondary.announced(end_lsn, writes)
 
+    def started(self) -> None:
+        if self.receiver is not None:
+            self._secondary.verifier.begin(self.receiver)
+
+    def verified(self, lsn: int, length: int, verdict: int) -> None:
+        self._secondary.verifier.verified(lsn, length, verdict)
+
     def mismatch(self, reason: str) -> None:
         self._secondary.mismatch(self, reason)
 

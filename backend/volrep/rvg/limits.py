@@ -36,3 +36,8 @@ STARTUP_ASK_S = 2.0  # a starting Primary waits so long for Secondaries that can
 DIAL_INTERVAL_S = 1.0  # between attempts to connect a link
 LAG_SAMPLES_MAX = 32768
 HEADER_INTERVAL_S = 5.0  # link positions in the SRL header are at most this old
+
+VERIFY_RANGE_BYTES = 1 << 20
+"""Of both logs, compared at once; at one range in VERIFY_INTERVAL_S an end reads back 16 MiB/s at most."""
+VERIFY_INTERVAL_S = 1 / 16
+VERIFY_IDLE_S = 1.0  # until the rest behind the last whole range is compared, too

@@ -30,6 +30,8 @@ def status_of(link: OutLink, lag: LagMeter, now_ns: int) -> LinkStatus:
         network_lsn=sender.network_lsn if sender else mind.acked_lsn, data_lsn=mind.acked_lsn,
         applied_lsn=sender.applied_lsn if sender else 0, behind_writes=writes, behind_bytes=lag_bytes,
         behind_s=seconds, sent_bytes=sender.sent_bytes if sender else 0, mismatches=link.doubts.mismatches,
+        proved_from_lsn=link.checker.proved_from_lsn, proved_lsn=link.checker.proved_lsn,
+        verify_problem=link.checker.problem,
         sync=_sync_status(link))
 
 

@@ -45,6 +45,7 @@ from volrep.rvg.maps import MapStore, encoded_max_bytes
 from volrep.rvg.remembered import Remembered, connection_part
 from volrep.rvg.resync import Resync
 from volrep.rvg.tail import differs
+from volrep.rvg.verifying import Checker
 
 if TYPE_CHECKING:
     from volrep.rvg.primary import Primary
@@ -73,6 +74,8 @@ class OutLink:
         self._closed = False
         self.why_not_connected = ""
         self.doubts = Doubts(primary.journal, config.remote_host, primary.emit, self._part)
+        self.checker = Checker(primary.journal, config.remote_host, primary.emit, self._part)
+        self.mismatch, self.verdict = self.doubts.mismatch, self.checker.verdict
         self._asking = False
         self._rewind_lsn = 0
         self._was_connected = False
@@ -350,8 +353,9 @@ class OutLink:
         if self.active:
             self._leave(LinkEvent.DETACH, reason)
 
-    def mismatch(self, reason: str) -> None:
-        self.doubts.mismatch(reason)
+    def verify(self, lsn: int, length: int, crc: int) -> None:
+        assert self.sender is not None
+        self.checker.verify(self.sender, lsn, length, crc, self.sender.data_lsn)
 
     def refused(self, refuse: Refuse) -> None:
         primary, claim, fault = self._primary, refuse.claim, refuse.fault
@@ -401,6 +405,7 @@ class OutLink:
         self._copy.save(mind.order_id, union, saved)
 
     def _started(self, start: Start) -> None:
+        self.checker.begin()
         self.why_not_connected = ""
         self._was_connected = True
         if self.mind.fault:

@@ -43,6 +43,7 @@ from volrep.rvg.journal import Journal
 from volrep.rvg.limits import SETUP_THREADS
 from volrep.rvg.link_view import connected_text
 from volrep.rvg.tail import tail_of
+from volrep.rvg.verifying import Verifier
 
 _ROLE = int(RecordType.ROLE)
 _ORDER = "order"  # key of the header's `links` under which the Secondary remembers
@@ -59,6 +60,7 @@ class Secondary:
         self.links: dict[str, LinkConfig] = {}
         self.writes = self.written_bytes = self.batches = 0
         self.mismatches = 0
+        self.verifier = Verifier(journal, emit)
         self.copy = CopyIn(journal, self._receiver)
         self._dialler = dialler
         self._divergence = divergence
@@ -222,6 +224,7 @@ class Secondary:
         self._active = None
         self._why_not_connected = reason
         self.copy.stop()
+        self.verifier.end()
         self.emit("rlk_disconnect", f"{incoming.link.remote_host}: {reason}")
 
     def told(self, incoming: Incoming, state: dict[str, object]) -> None:
@@ -337,7 +340,8 @@ class Secondary:
             flags=flags, connected=connected, reason=reason or ("" if connected else self._why_not_connected),
             attributes=effective(link.attributes), consistent=header.consistent,
             network_lsn=self._buffer.verified_lsn if connected else journal.durable_lsn, data_lsn=journal.durable_lsn,
-            applied_lsn=journal.applied_lsn, mismatches=self.mismatches)
+            applied_lsn=journal.applied_lsn, mismatches=self.mismatches,
+            proved_from_lsn=self.verifier.proved_from_lsn, proved_lsn=self.verifier.proved_lsn)
 
     def announced_status(self) -> Announced | None:
         """What is known of the Primary's log; None when no Primary ever said."""

@@ -56,6 +56,12 @@ class Owner:
     def mismatch(self, reason: str) -> None:
         raise AssertionError(reason)
 
+    def verify(self, lsn: int, length: int, crc: int) -> None:
+        raise AssertionError(lsn)
+
+    def verdict(self, lsn: int, length: int, damaged_lsn: int) -> None:
+        raise AssertionError(lsn)
+
     def lost(self, reason: str, *, detach: bool) -> None: ...
 
 
