@@ -247,7 +247,7 @@ class Oracle:
                                 f"{end_lsn}, completed were {self.history.completed_lsn}")
             if end_lsn <= self.history.end_lsn:
                 self._compare(host, shown, end_lsn, "after a loss of power")
-            elif host.process is not None and host.process.opened:
+            elif host.process is not None and host.process.opened and host.process.failed is None:
                 raise Violation(f"a loss of power of {host.name} would leave records that it never wrote: its log "
                                 f"would end at LSN {end_lsn}, it has written up to {self.history.end_lsn}")
         elif opened.srl.header.consistent:
@@ -300,7 +300,7 @@ class Oracle:
         if worker.primary is not None:
             here = worker.primary
             clients = sum(len(e.connections) for e in process.exports)
-            most_bytes = vars(primary)["BATCH_COMMIT_BYTES"] + clients * process.receive_bytes
+            most_bytes = vars(primary)["BATCH_COMMIT_BYTES"] + process.receive_bytes
             _within(here._batch_bytes, most_bytes, "bytes in the Primary's batch")
             _within(len(here._waiting), clients * process.in_flight_max, "completions that wait for a Secondary")
             _within(len(here.lag._lsns), limits.LAG_SAMPLES_MAX + 1, "lag samples")

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 CONNECTIONS_MAX = 64  # per worker, over all exports
 
+BATCH_COMMIT_RECORDS = 8 << 10
+"""So is one of so many records; with one more receive (1,024 requests) it stays below log.record's 16 Ki."""
 BATCH_COMMIT_BYTES = 4 << 20
 """A batch this large is committed at once; with one more receive (2 MiB) it stays below link.logbuffer's 8 MiB."""
 

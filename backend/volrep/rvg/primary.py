@@ -26,7 +26,7 @@ from volrep.nbd.transmission import Request
 from volrep.ports.clock import Clock
 from volrep.rvg.journal import Journal
 from volrep.rvg.lag import LagMeter
-from volrep.rvg.limits import BATCH_COMMIT_BYTES
+from volrep.rvg.limits import BATCH_COMMIT_BYTES, BATCH_COMMIT_RECORDS
 from volrep.rvg.maps import MapStore
 from volrep.rvg.outlink import OutLink
 from volrep.rvg.reads import Reads
@@ -61,6 +61,7 @@ class Primary:
         self._batch_bytes = 0
         self._owners: list[tuple[Connection, list[bytes]]] = []
         self._holding: list[Connection] = []
+        self._behind: deque[tuple[Connection, list[Request]]] = deque()  # came while a full batch waits for room
         self._waiting: deque[tuple[int, Connection, list[bytes]]] = deque()
         self._last_time_ns = 0
         journal.on_room = self._on_room
@@ -101,6 +102,13 @@ class Primary:
         if self.journal.failure is not None:
             self._refuse(connection, requests)
             return
+        if (self._behind or self._is_full()) and any(r[0] == _CMD_WRITE or r[0] in _ZEROING for r in requests):
+            self._behind.append((connection, requests))
+            return
+        self._take(connection, requests)
+
+    def _take(self, connection: Connection, requests: list[Request]) -> None:
+        assert connection.export is not None
         volume = connection.export.volume_index
         batch, cookies = self._batch, []
         held = read = False
@@ -131,8 +139,17 @@ class Primary:
             self._owners.append((connection, cookies))
         if held:
             self._holding.append(connection)
-        if self._batch_bytes >= BATCH_COMMIT_BYTES:
+        if self._is_full():
             self.commit()
+
+    def _is_full(self) -> bool:
+        """A batch that large is committed at once; while it waits for room, none may grow beyond what a ring takes."""
+        return self._batch_bytes >= BATCH_COMMIT_BYTES or len(self._batch) >= BATCH_COMMIT_RECORDS
+
+    def _go_on(self) -> None:
+        """What came while a full batch waited for room, in its order, up to the next full batch."""
+        while self._behind and not self._is_full():
+            self._take(*self._behind.popleft())
 
     def _inform(self, connection: Connection, command: int, flags: int, cookie: bytes, offset: int,
                 length: int) -> None:
@@ -190,8 +207,13 @@ class Primary:
             journal.apply_writes(batch)
         for link in self.links.values():
             link.applied()
+        self._give_back(holding)
+
+    def _give_back(self, holding: list[Connection]) -> None:
         for connection in holding:
             connection.release()
+        if self._behind:
+            self.journal.loop.call_soon(self._go_on)
 
     def log(self, writes: list[Write]) -> None:
         """Writes of no connection: what a takeover found in memory. Durable and applied on return.
@@ -260,7 +282,7 @@ class Primary:
     @property
     def busy(self) -> bool:
         """Whether writes wait for room in the log."""
-        return bool(self._batch)
+        return bool(self._batch or self._behind)
 
     def look_equal(self) -> None:
         """When every Secondary goes on with the log, there is nothing left to fail back."""
@@ -278,6 +300,7 @@ class Primary:
         self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
         self._waiting.clear()
         self._fail_batch(owners, holding)
+        self._refuse_behind()
 
     # failure
 
@@ -287,6 +310,12 @@ class Primary:
         owners, holding = self._owners, self._holding
         self._batch, self._owners, self._holding, self._batch_bytes = [], [], [], 0
         self._fail_batch(owners, holding)
+        self._refuse_behind()
+
+    def _refuse_behind(self) -> None:
+        behind, self._behind = self._behind, deque()
+        for connection, requests in behind:
+            self._refuse(connection, requests)
 
     def _fail_batch(self, owners: list[tuple[Connection, list[bytes]]], holding: list[Connection]) -> None:
         for connection, cookies in owners:
