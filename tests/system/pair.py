@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -273,3 +273,20 @@ class Rds:
         for host in self.hosts:
             host.close()
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def rds_maker(folder: Path, **defaults: Any) -> Iterator[Callable[..., Rds]]:
+    """A function that makes and starts one RDS after the other; all are closed at the end."""
+    made: list[Rds] = []
+
+    def make(**kwargs: Any) -> Rds:
+        made.append(Rds(folder / f"rds{len(made)}", **(defaults | kwargs)))
+        made[-1].start()
+        return made[-1]
+
+    try:
+        yield make
+    finally:
+        for rds in made:
+            rds.close()

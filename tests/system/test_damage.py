@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds
+from tests.system.pair import Host, Rds, rds_maker, wait_for
 from volrep.log.srl import Srl
-from volrep.model.status import KState, RvgState
+from volrep.model.status import KState, LinkState, RvgState
 from volrep.ports.disk import DiskFile
 
 MIB = 1 << 20
@@ -22,16 +22,8 @@ MakeRds = Callable[..., Rds]
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
-    made: list[Rds] = []
-
-    def make(**kwargs: object) -> Rds:
-        made.append(Rds(tmp_path / f"rds{len(made)}", srl_bytes=17 * MIB, **kwargs))  # type: ignore[arg-type]
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    with rds_maker(tmp_path, srl_bytes=17 * MIB) as make:
+        yield make
 
 
 def block_of(number: int) -> bytes:
@@ -115,3 +107,27 @@ def test_nothing_is_replayed_onto_a_file_that_is_not_the_volume(make_rds: MakeRd
     london.kill()
     london.start()
     assert london.status().state == RvgState.ACTIVE
+
+
+def test_a_secondary_whose_volumes_are_named_otherwise_pauses_the_link_until_that_is_right(tmp_path: Path) -> None:
+    rds = Rds(tmp_path / "rds", srl_bytes=17 * MIB, volumes=[MIB])
+    try:
+        tokyo = rds.secondaries[0]
+        tokyo.volumes[0]["name"] = "other"
+        rds.start()
+        rds.startrep("blank")
+        wait_for(lambda: rds.primary.status().links[0].state == LinkState.PAUSE, "the link is paused")
+        link = rds.primary.status().links[0]
+        assert "secondary_config_err" in link.flags
+        assert "volume 0 is dv00 on london but other here" in link.reason
+        client = NbdClient(rds.primary.uri())
+        client.write(0, block_of(1))
+        client.close()
+        tokyo.stop()
+        tokyo.volumes[0]["name"] = "dv00"
+        tokyo.start()
+        rds.wait_up_to_date()
+        assert tokyo.data(0) == rds.primary.data(0)
+        assert tokyo.data(0)[:BLOCK] == block_of(1)
+    finally:
+        rds.close()

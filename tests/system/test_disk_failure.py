@@ -14,7 +14,7 @@ import pytest
 
 from tests.system.injection import failing, program_failing
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds, wait_for
+from tests.system.pair import Host, Rds, rds_maker, wait_for
 from volrep.model.status import KState, LinkState, RvgState
 
 MIB = 1 << 20
@@ -27,16 +27,8 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None or os.geteuid() !
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[Callable[..., Rds]]:
-    made: list[Rds] = []
-
-    def make(**kwargs: object) -> Rds:
-        made.append(Rds(tmp_path / f"rds{len(made)}", srl_bytes=17 * MIB, **kwargs))  # type: ignore[arg-type]
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    with rds_maker(tmp_path, srl_bytes=17 * MIB) as make:
+        yield make
 
 
 def data_of(number: int) -> bytes:

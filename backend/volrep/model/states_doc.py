@@ -23,12 +23,13 @@ does not exist: an operator's verb is refused (VR-1400), anything else would be 
 _LINK_NOTE = """
 A link's state is the Primary's word and survives restarts in the SRL header; whether it is connected at the moment is
 another matter (`CONNECT` or `ENABLED`), as in VVR. The Secondary's end shows what the Primary last said. A link begins
-STALE. UNASSOC is a link that belongs to no RVG; a Secondary whose RVG is in FAIL shows its end as FAIL.
+STALE. UNASSOC is a link that belongs to no RVG; a Secondary whose RVG is in FAIL shows
+its end as FAIL, or as PAUSE when its SRL or its configuration is at fault, and so does its Primary (docs/recovery.md).
 """
 
 _RVG_NOTE = """
-An RVG begins EMPTY in every run of its worker: nothing is believed before recovery has looked. There is no way out of
-FAIL but a restart of the worker after the repair, which recovers from what is proved.
+An RVG begins EMPTY in every run of its worker: nothing is believed before recovery has looked. The way out of FAIL is
+a fresh worker after the repair (`volrep recover`), which recovers from what is proved.
 """
 
 _ROLE_NOTE = """
