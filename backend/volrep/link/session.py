@@ -137,7 +137,10 @@ class Session:
             return
         try:
             while self.outbox.flush(self.stream):
-                if not self.refill():
+                more = self.refill()
+                if self.closed:  # a copy that cannot read its volume ends the connection
+                    return
+                if not more:
                     self._want_writable(False)
                     return
             self._want_writable(True)
