@@ -143,6 +143,10 @@ class History:
                 self._apply(images, entry.kind, entry.volume, entry.offset, entry.length, entry.payload)
         return images
 
+    def lsns_from(self, lsn: int) -> list[int]:
+        """`lsn` and every record's end behind it."""
+        return [lsn, *self._ends[bisect_right(self._ends, lsn):]]
+
     def cut_at(self, lsn: int) -> None:
         """The Primary lost its tail in a crash: nothing completed may be in it."""
         images = [bytearray(v) for v in self.image(lsn)]

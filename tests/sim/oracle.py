@@ -263,12 +263,14 @@ class Oracle:
     def _is_out_of_reach(self, host: SimHost, end_lsn: int) -> bool:
         """Whether the log ends where its disk lost a write, with nothing behind it that says that it was there.
 
-        A disk that loses the last write before a crash cannot be told from a crash before that write.
+        A disk that loses the last write before a crash cannot be told from a crash before that write. A Secondary has
+        nothing but its header to say what was durable: it cuts its log at damage behind that, and fetches it again.
         """
         if host.name == self.primary_name and end_lsn < self.history.proved_lsn:
             return False
-        at = Ring(host.srl.size_bytes).offset(end_lsn)
-        return any(s <= at < e for s, e in host.srl.damaged)
+        reach_bytes = 1 if host.name == self.primary_name else max(1, self.standings[host.name].acked_lsn - end_lsn)
+        spans = Ring(host.srl.size_bytes).spans(end_lsn, min(reach_bytes, Ring(host.srl.size_bytes).capacity_bytes))
+        return any(s < offset + length and offset < e for s, e in host.srl.damaged for offset, length in spans)
 
     @staticmethod
     def _has_begun(host: SimHost) -> bool:
@@ -287,7 +289,7 @@ class Oracle:
         """A read shows the volume as it was at one moment between its request and its answer."""
         self.reads += 1
         history = self.history
-        lsns = [from_lsn, *(e.lsn_end for e in history.entries[-256:] if e.lsn_end > from_lsn)]
+        lsns = history.lsns_from(from_lsn)
         end = wish.offset + wish.length
         if not any(history.image(lsn)[wish.volume][wish.offset:end] == data for lsn in lsns):
             raise Violation(f"read {wish.number} of volume {wish.volume} at {wish.offset} got bytes that were never "

@@ -181,11 +181,12 @@ class Run:
         for client in self._clients:
             client.quiet = True
         until_s = self.world.now_s + PEACE_S
-        while self.world.now_s < until_s and not self.dead_for_good and not self._settled():
+        calm = 0
+        while self.world.now_s < until_s and not self.dead_for_good and calm < 2:
             self.world.run(self.world.now_s + OPERATOR_S)
             self._tend()
+            calm = calm + 1 if self._settled() else 0
         if not self.dead_for_good:
-            self.world.run(self.world.now_s + 0.5)
             self._last_look()
 
     def _last_look(self) -> None:
