@@ -32,13 +32,12 @@ def _member(member: Document, long: bool) -> str:
     rows: list[tuple[str, object]] = [
         ("HostName", member["host"]), ("RvgName", member["rvg"]), ("DgName", member["dg"]),
         ("State", f"{member['kstate']}/{member['state']}"), ("datavol_cnt", len(member["volumes"])),
-        ("srl", member["srl"]["name"])]
+        ("srl", member["srl"]["name"] + (f" ({format_size(member['srl']['size_bytes'])})" if long else ""))]
     if long and member["flags"]:
         rows.append(("Flags", " ".join(member["flags"])))
     if member["problem"]:
         rows.append(("Problem", member["problem"]))
     if long:
-        rows[-1:] = [("srl", f"{member['srl']['name']} ({format_size(member['srl']['size_bytes'])})")]
         rows += [("datavol", f"{v['name']} ({format_size(v['size_bytes'])})") for v in member["volumes"]]
     lines = [pairs(rows, "    "), *damage(member["damage"], "    ", long=long)]
     if member["links"]:
