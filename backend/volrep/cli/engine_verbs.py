@@ -13,6 +13,7 @@ from volrep.cli.run import Run
 from volrep.engine.api import EngineStatus
 from volrep.model.errors import Exit
 from volrep.rds import plan_host
+from volrep.rds.places import config_dir
 
 ARGV_PREFIX = [sys.executable, "-m", "volrep.cli.main"]
 
@@ -24,10 +25,13 @@ def _state_dir(run: Run) -> Path:
 
 def run(run: Run) -> int:
     from volrep.engine.daemon import main
+    from volrep.engine.hooks import TIMEOUT_S
 
     port = run.option("port")
-    return main(_state_dir(run), name=run.option("name"), listen=run.option("listen") or "0.0.0.0",
-                port=run.number("port", 0) if port is not None else None, log_level=run.option("log_level") or "INFO")
+    hooks = run.option("hooks") or config_dir(os.environ, root=os.geteuid() == 0) / "hooks"
+    return main(_state_dir(run), Path(hooks), name=run.option("name"), listen=run.option("listen") or "0.0.0.0",
+                port=run.number("port", 0) if port is not None else None, log_level=run.option("log_level") or "INFO",
+                hook_timeout_s=run.number("hook_timeout", round(TIMEOUT_S)))
 
 
 def connect(run: Run) -> int:

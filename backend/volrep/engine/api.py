@@ -14,6 +14,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volrep.model.config import ExportConfig, LinkConfig, Role, RvgConfig, Shape, StartMethod, VolumeConfig
+from volrep.model.hooks import HookEvent, HookReport, HookRun
 from volrep.model.status import Event, RvgStatus
 from volrep.model.worker import Demote, Divergence, DivergenceRequest, LogDump, Makesec, Nothing, Promote
 
@@ -345,6 +346,19 @@ class RestoreRequest(Shape):
     port: int = Field(default=0, ge=0, le=65535)
 
 
+class HookInfo(Shape):
+    """A program that an event would run; with a `problem` it cannot be run, which counts as failed."""
+
+    event: HookEvent
+    name: str
+    problem: str = ""
+
+
+class HookList(Shape):
+    directory: str
+    hooks: list[HookInfo]
+
+
 class Hello(Shape):
     """First call of every client: which protocols it speaks, who is asking (for the history)."""
 
@@ -390,6 +404,8 @@ METHODS: dict[str, Method] = {
         Method("attach.add", AttachAdd, AttachInfo, True, "make a block device of an exported volume"),
         Method("attach.remove", VolumeRef, Nothing, True, "unmount and remove the block device"),
         Method("attach.list", Scope, AttachList, False, "attached volumes"),
+        Method("hook.list", Nothing, HookList, False, "programs that role changes run here"),
+        Method("hook.run", HookRun, HookReport, True, "run the programs of one event"),
         Method("events.list", EventsRequest, EventList, False, "events, waiting for new ones if asked"),
         Method("history.list", Scope, HistoryList, False, "who changed the configuration, and when"),
         Method("log.dump", LogDumpOf, LogDump, False, "records of an SRL, without their payloads"),

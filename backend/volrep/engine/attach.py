@@ -101,6 +101,34 @@ def detach(folder: Path, device: str, mount: str) -> None:
         shutil.rmtree(folder)
 
 
+def cut_off(folder: Path) -> None:
+    """Nobody may use the volume here any more: what is under way fails instead of waiting for the export to return."""
+    pid = helper_pid(folder)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: helper_pid(folder) != pid)
+
+
+def clear_away(folder: Path, device: str) -> list[str]:
+    """What `cut_off` has left: mounts go as soon as the last user lets go. Devices that stay until then."""
+    left = []
+    for found in loops_of(folder / "image") or ([device] if device.startswith("/dev/nbd") else []):
+        for point in mount_points(found):
+            run("umount", "--lazy", point)
+        if found.startswith("/dev/loop"):
+            try:
+                detach_loop(found, flush=False)
+            except DeviceBusy:
+                left.append(found)
+        else:
+            run("nbd-client", "-d", found)
+    if is_mount_point(folder / "image"):
+        run("umount", "--lazy", str(folder / "image"))
+    if folder.exists():
+        shutil.rmtree(folder)
+    return left
+
+
 def unmount(device: str, mount: str) -> None:
     try:
         run("umount", mount)

@@ -14,14 +14,16 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from volrep.engine import released, serve_attach
+from volrep.engine import released, serve_attach, superseded
 from volrep.engine.channel import ChannelClosed, WorkerChannel
 from volrep.engine.control import ControlServer
 from volrep.engine.door import Door, open_port
 from volrep.engine.events import Events
 from volrep.engine.hello import HelloLine
+from volrep.engine.hooks import TIMEOUT_S, Hooks, environment
 from volrep.engine.host import Host
 from volrep.engine.identity import check_identity, ensure_certificate
 from volrep.engine.notify import notify
@@ -42,8 +44,8 @@ STRAY_DEADLINE_S = 60.0  # for the checkpoint of a worker whose RVG is gone
 log = logging.getLogger("volrep.engine")
 
 
-def main(state_dir: Path, *, name: str | None = None, listen: str = "0.0.0.0", port: int | None = None,
-         log_level: str = "INFO") -> int:
+def main(state_dir: Path, hooks_dir: Path, *, name: str | None = None, listen: str = "0.0.0.0", port: int | None = None,
+         log_level: str = "INFO", hook_timeout_s: float = TIMEOUT_S) -> int:
     """Run until told to stop; 0 then. Raises VolrepError when it cannot start (VR-1701 to VR-1708).
 
     `name` and `port` are kept at the first start; `port` given later replaces the kept one, 0 means the
@@ -55,7 +57,8 @@ def main(state_dir: Path, *, name: str | None = None, listen: str = "0.0.0.0", p
     paths.create()
     lock_fd = lock_state_dir(paths)
     try:
-        return asyncio.run(_run(paths, name, listen, port))
+        hooks = Hooks(Path(os.path.abspath(hooks_dir)), paths.hook_log, SystemClock(), {}, hook_timeout_s)
+        return asyncio.run(_run(paths, name, listen, port, hooks))
     finally:
         os.close(lock_fd)
 
@@ -101,7 +104,7 @@ def replication_port(store: Store, listen: str, given: int | None) -> tuple[sock
     return sock, port
 
 
-async def _run(paths: StateDir, name: str | None, listen: str, port: int | None) -> int:
+async def _run(paths: StateDir, name: str | None, listen: str, port: int | None, hooks: Hooks) -> int:
     """Serve; while the configuration is damaged, serve its rebuilding."""
     clock = SystemClock()
     control = ControlServer()
@@ -120,7 +123,7 @@ async def _run(paths: StateDir, name: str | None, listen: str, port: int | None)
                     return 0
                 continue
             try:
-                await _serve(_host(paths, name, store, events, clock, stopping), listen, port, control)
+                await _serve(_host(paths, name, store, events, clock, stopping, hooks), listen, port, control)
             finally:
                 events.close()
                 store.close()
@@ -167,18 +170,20 @@ def _machine_name() -> str:
 
 
 def _host(paths: StateDir, name: str | None, store: Store, events: Events, clock: Clock,
-          stopping: asyncio.Event) -> Host:
+          stopping: asyncio.Event, hooks: Hooks) -> Host:
     kept_name = engine_name(store, name)
     certificate = ensure_certificate(paths.certificate, paths.private_key, kept_name)
     problem = check_identity(store, certificate)
     return Host(name=kept_name, version=importlib.metadata.version("volrep"), paths=paths, store=store, events=events,
                 clock=clock, certificate=certificate, pid=os.getpid(), started_ns=clock.wall_ns(), problem=problem,
-                stopping=stopping)
+                stopping=stopping,
+                hooks=replace(hooks, environment=environment(paths.root, hooks.directory, kept_name)))
 
 
 async def _serve(host: Host, listen: str, port: int | None, control: ControlServer) -> None:
     sock, host.port = replication_port(host.store, listen, port)
     host.listen = listen
+    host.listeners.append(superseded.watch)
     door = Door(sock, lambda hello, link: hand_over(host, hello, link),
                 lambda text: host.events.happened("link_refused", text), host.clock)
     try:
@@ -203,6 +208,7 @@ async def _serve(host: Host, listen: str, port: int | None, control: ControlServ
         strays.cancel()
     finally:
         await door.close()
+        await host.end_background()
         await host.stop_workers()
 
 

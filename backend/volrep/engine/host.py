@@ -6,7 +6,7 @@ Joins store, supervisors, events and paths. Must not know sockets of clients, no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from volrep.engine.api import PROTOCOL, EngineStatus, RvgInfo
 from volrep.engine.events import Events
+from volrep.engine.hooks import Hooks
 from volrep.engine.identity import fingerprint
 from volrep.engine.paths import StateDir, check_socket_path
 from volrep.engine.rebuild import Rebuilder
@@ -52,12 +53,14 @@ class Host:
     certificate: str
     pid: int
     started_ns: int
+    hooks: Hooks
     listen: str = ""
     port: int = 0  # of replication, once it is open
     problem: str = ""
     supervisors: dict[tuple[str, str], Supervisor] = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     volumes_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    listeners: list[Callable[[Host, Event], None]] = field(default_factory=list)  # told every event of a worker
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
@@ -77,6 +80,10 @@ class Host:
         if lock is None:
             lock = self._locks[dg, rvg] = asyncio.Lock()
         return lock
+
+    def hooks_lock(self, dg: str, rvg: str) -> asyncio.Lock:
+        """Held while hooks of this RVG run; apart from `lock`, which what they ask this engine for needs."""
+        return self.lock(dg, f"{rvg} hooks")  # no RVG's: names have no space
 
     # ---- RVGs
 
@@ -195,9 +202,21 @@ class Host:
     def _worker_event(self, event: Event) -> None:
         self.events.happened(event.type, event.message, dg=event.dg, rvg=event.rvg, time_ns=event.time_ns)
         if event.type.startswith("role_"):
-            task = asyncio.create_task(self._role_changed(event.dg, event.rvg))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self.background(self._role_changed(event.dg, event.rvg))
+        for listener in self.listeners:
+            listener(self, event)
+
+    def background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Something that nobody waits for; ended with the engine."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def end_background(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
     # ---- changes of an RVG
 

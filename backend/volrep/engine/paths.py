@@ -6,7 +6,7 @@
     cert.pem, key.pem    this engine's identity towards other engines
     run/w-DG.RVG.sock    worker sockets        run/nbd/DG.VOLUME.sock   NBD exports
     run/attach/DG.VOLUME helpers of attached volumes
-    log/DG.RVG.log       what workers say
+    log/DG.RVG.log       what workers say       log/hooks.log           what hooks say
     volumes/DG/NAME      file volumes
 
 Names may contain dots: a dot within a name is written twice, so no two pairs of names share a path (a name
@@ -83,6 +83,10 @@ class StateDir:
 
     def worker_log(self, dg: str, rvg: str) -> Path:
         return self.root / "log" / f"{pair(dg, rvg)}.log"
+
+    @property
+    def hook_log(self) -> Path:
+        return self.root / "log" / "hooks.log"  # no worker's: their names have a dot in the middle
 
     def volumes(self, dg: str) -> Path:
         return self.root / "volumes" / dg

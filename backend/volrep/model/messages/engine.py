@@ -117,3 +117,6 @@ NOTHING_LOST = Message(1782, "the configuration of {host} is whole ({what}); not
 NOTHING_FOUND = Message(1783, "nothing was found to rebuild the configuration of {host} from",
                         "say where its SRLs are: `volrep -H {host} engine rebuild search=DIRECTORY,DEVICE`",
                         Exit.REFUSED)
+
+HOOK_FAILED = Message(1790, "hook {event} of {host} failed for RVG {rvg}: {problem}; its last words: {said}",
+                      "correct it and run the command again; {log} on {host} has all of its output", Exit.REFUSED)
