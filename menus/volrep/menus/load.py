@@ -79,7 +79,7 @@ def targets(screen: Screen) -> list[str]:
         case Selector():
             return [target for target in (screen.next, *screen.routes.values()) if target]
         case Dialog():
-            return [screen.next] if screen.next else []
+            return [target for target in (screen.next, screen.review) if target]
         case View():
             return []
 
@@ -179,6 +179,9 @@ def check_links(catalogue: Catalogue) -> None:
             if target not in catalogue.screens:
                 raise VolrepError(console.STANZA_TARGET, file=file, kind=kind, id=screen.id, target=target,
                                   wanted="menu, selector, dialog or view")
+        if isinstance(screen, Dialog) and screen.review and not isinstance(catalogue.screens[screen.review], View):
+            raise VolrepError(console.STANZA_TARGET, file=file, kind=kind, id=screen.id, target=screen.review,
+                              wanted="view")
         for name in lists_of(screen):
             if name not in catalogue.lists:
                 raise VolrepError(console.STANZA_TARGET, file=file, kind=kind, id=screen.id, target=name, wanted="list")

@@ -218,12 +218,16 @@ class Dialog(Stanza):
     changes: bool = True  # afterwards all lists are asked again
     terminal: bool = False  # the command talks to the terminal itself
     done: Literal["stay", "menu"] = "stay"  # where F3 leads after success
+    review: Id = ""  # a view that is shown first, drawn from what the command says with `review_words` before it
+    review_words: list[str] = ["--json", "--dry-run"]
     next: Id = ""  # offered after success: what one would do next
     aliases: list[Id] = []
     help: str = ""
 
     @model_validator(mode="after")
     def _names(self) -> Dialog:
+        if self.review and self.ghost:
+            raise ValueError("a ghost runs at once: it has no review")
         names = [field.name for field in self.fields]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
@@ -246,7 +250,7 @@ class Fact(Stanza):
 
 
 class Table(Stanza):
-    title: str
+    title: str = ""
     rows: str
     columns: list[Column]
     bar: str = ""  # paths to what is done and to the total: a bar below the row while both are there
@@ -254,6 +258,9 @@ class Table(Stanza):
     bar_label: list[Column] = []
     last: int = Field(default=0, ge=0)  # only the last n rows (events); 0: all
     empty: str = ""
+    across: bool = False  # every row becomes a column, headed by its first value: things side by side
+    wrap: bool = False  # the last column goes on in further lines
+    below: str = ""  # path: what stands in lines of its own below a row, when there is something
 
 
 class View(Stanza):
@@ -268,6 +275,7 @@ class View(Stanza):
     good: list[str] = []  # words drawn as good, as a warning, as bad
     warn: list[str] = []
     bad: list[str] = []
+    blocks: str = ""  # as a review: path; while there is something, it is told and nothing is run
     aliases: list[Id] = []
     help: str = ""
 

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from volrep.menus.extract import Row
 from volrep.menus.form import Form
-from volrep.menus.model import Dialog, FieldStanza
+from volrep.menus.model import Dialog, FieldStanza, View
 from volrep.model.errors import VolrepError
 from volrep.tui.formview import FormView
 from volrep.tui.frame import (
@@ -31,6 +31,7 @@ from volrep.tui.frame import (
     bindings,
 )
 from volrep.tui.popups import ConfirmPopup, EditPopup, ListPopup
+from volrep.tui.review import ReviewScreen
 from volrep.tui.text import clean
 
 INSTRUCTIONS = "Type or select values in entry fields.\nPress Enter AFTER making all desired changes."
@@ -240,9 +241,23 @@ class DialogScreen(Frame):
             self.view.go_field(field.name)
             self.console.show_error(error)
             return
-        if await confirmed(self, self.form):
-            self._ran = dict(self.form.values)
-            self.console.run_dialog(self.form)
+        if self.dialog.review:
+            self._review()
+        elif await confirmed(self, self.form):
+            self._run()
+
+    def _review(self) -> None:
+        """Show first what will happen; the confirmation comes behind it."""
+        view = self.console.catalogue.screen(self.dialog.review)
+        assert isinstance(view, View)
+        words = [*self.dialog.review_words, *self.form.argv()]
+        self.console.push_screen(ReviewScreen(f"Before: {self.heading}", view, self.console.crumbs(self.heading),
+                                              self.form.all_values(), words,
+                                              lambda screen: confirmed(screen, self.form), self._run))
+
+    def _run(self) -> None:
+        self._ran = dict(self.form.values)
+        self.console.run_dialog(self.form)
 
 
 async def confirmed(screen: Frame, form: Form) -> bool:

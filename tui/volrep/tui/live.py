@@ -10,20 +10,20 @@ import asyncio
 import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from textual import work
 from textual.widget import Widget
 from textual.widgets import Static
 
-from volrep.menus.extract import fill, rows_at, value_at
-from volrep.menus.model import Fact, Table, View
+from volrep.menus.extract import fill, fill_words, rows_at, value_at
+from volrep.menus.model import Fact, Table, View, Words
 from volrep.menus.show import show
 from volrep.model.errors import VolrepError
-from volrep.tui.frame import CANCEL, COMMAND, EXIT, HELP, IMAGE, PALETTE, REFRESH, SHELL, Frame, bindings
+from volrep.tui.frame import CANCEL, COMMAND, EXIT, HELP, IMAGE, PALETTE, REFRESH, SHELL, Frame, Key, bindings
 from volrep.tui.lines import Lines
-from volrep.tui.text import cell_len, clean, columns
+from volrep.tui.text import cell_len, clean, columns, wrap
 
 BAR_COLUMNS = 30
 DUTY = 4  # pause at least this many times as long as the last answer took
@@ -63,7 +63,7 @@ class Picture(Lines):
 class ViewScreen(Frame):
     """F2 asks at once; F3 leaves."""
 
-    KEYS = (HELP, REFRESH, CANCEL, COMMAND, IMAGE, SHELL, EXIT, PALETTE)
+    KEYS: ClassVar[tuple[Key, ...]] = (HELP, REFRESH, CANCEL, COMMAND, IMAGE, SHELL, EXIT, PALETTE)
     BINDINGS = bindings((HELP, REFRESH, CANCEL, COMMAND, IMAGE))
 
     def __init__(self, view: View, crumbs: str, context: Mapping[str, str]) -> None:
@@ -72,7 +72,13 @@ class ViewScreen(Frame):
         self.view = view
         self.fastpath = view.id
         self.picture = Picture()
+        self.document: Any = None  # what is drawn
         self._now = asyncio.Event()
+
+    @property
+    def words(self) -> Words:
+        """The command whose answer is drawn."""
+        return self.view.command
 
     def body(self) -> Iterable[Widget]:
         yield self.picture
@@ -89,12 +95,12 @@ class ViewScreen(Frame):
         while True:
             began_s = time.monotonic()
             try:
-                document = await self.console.source.picture(self.view, self.context)
+                self.document = await self.console.source.picture(self.words, self.context)
             except VolrepError as error:
                 self.tell(f"{time.strftime('%H:%M:%S')}  {error.text.splitlines()[0]}", "error")
             else:
-                self.picture.show(draw(self.view, document))
-                self.tell(f"{time.strftime('%H:%M:%S')}  every {self.view.every_s:g} s")
+                self._draw()
+                self.told()
             took_s = time.monotonic() - began_s
             self._now.clear()
             try:
@@ -103,26 +109,38 @@ class ViewScreen(Frame):
             except TimeoutError:
                 continue
 
+    def _draw(self) -> None:
+        self.picture.show(draw(self.view, self.document, self.picture.size.width or 80))
+
+    def told(self) -> None:
+        """The line below a picture that has just been drawn."""
+        self.tell(f"{time.strftime('%H:%M:%S')}  every {self.view.every_s:g} s")
+
+    def on_resize(self) -> None:
+        super().on_resize()
+        if self.document is not None:
+            self.call_after_refresh(self._draw)  # the picture has its new width then
+
     def action_refresh(self) -> None:
         self._now.set()
 
     def action_command(self) -> None:
-        from volrep.menus.extract import fill_words
-
-        self.console.show_command(fill_words(self.view.command, self.context))
+        self.console.show_command(fill_words(self.words, self.context))
 
     def action_help(self) -> None:
         self.console.show_help(self.heading, self.view.help)
 
 
-def draw(view: View, document: Any) -> list[Line]:
-    """The lines of a picture."""
+def draw(view: View, document: Any, width: int) -> list[Line]:
+    """The lines of a picture; only what wraps depends on the width."""
     chain = (document,) if isinstance(document, dict) else ()
     lines: list[Line] = []
     for fact in view.facts:
         lines += _fact(view, fact, value_at(chain, fact.path))
     for table in view.tables:
-        lines += _table(view, table, document)
+        lines += _table(view, table, document, width)
+    while lines and not lines[0]:
+        lines.pop(0)
     return lines
 
 
@@ -148,22 +166,42 @@ def bar(share: float) -> Line:
     return [("━" * done, "good"), ("─" * (BAR_COLUMNS - done), "dim")]
 
 
-def _table(view: View, table: Table, document: Any) -> list[Line]:
+def _table(view: View, table: Table, document: Any, width: int) -> list[Line]:
     chains = list(rows_at(document, table.rows))[-table.last:]
     if not chains and not table.empty:
         return []
-    lines: list[Line] = [[], [(table.title, "heading")]]
+    lines: list[Line] = [[], [(table.title, "heading")]] if table.title else [[]]
     if not chains:
         return [*lines, [(f"  {table.empty}", "dim")]]
     cells = [[column.title for column in table.columns]]
     cells += [[show(value_at(chain, column.path), column.form) for column in table.columns] for chain in chains]
+    if table.across:
+        return lines + _across(view, cells)
     heading, *rows = columns(cells)
     if heading.strip():
         lines.append([(f"  {heading}", "dim")])
     for chain, row, shown in zip(chains, rows, cells[1:], strict=True):
-        lines.append([("  ", ""), *_toned(view, row, [clean(cell) for cell in shown])])
+        last = clean(shown[-1])
+        indent = cell_len(row) - cell_len(last)
+        pieces = wrap(last, max(20, width - indent - 2)) if table.wrap and last else [last]
+        first = row.removesuffix(last) + pieces[0]
+        lines.append([("  ", ""), *_toned(view, first, [*(clean(cell) for cell in shown[:-1]), pieces[0]])])
+        lines += [[(" " * (indent + 2) + piece, "")] for piece in pieces[1:]]
+        if table.below and (below := clean(show(value_at(chain, table.below), "text"))):
+            pieces = wrap(f"-> {below}", max(20, width - indent - 2))
+            lines += [[(" " * (indent + 2) + piece, "dim")] for piece in pieces]
         lines += _progress(table, chain)
     return lines
+
+
+def _across(view: View, cells: list[list[str]]) -> list[Line]:
+    """Every row of cells as a column; facts that nobody has are left out."""
+    facts = [list(fact) for fact in zip(*cells, strict=True)]
+    heading, *rows = columns([["", *facts[0][1:]], *(fact for fact in facts[1:] if any(fact[1:]))])
+    kept = [fact for fact in facts[1:] if any(fact[1:])]
+    return [[(f"  {heading}", "heading")],
+            *([("  ", ""), *_toned(view, row, [clean(cell) for cell in fact])] for row, fact in
+              zip(rows, kept, strict=True))]
 
 
 def _toned(view: View, row: str, cells: list[str]) -> Line:

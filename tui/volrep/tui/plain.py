@@ -207,6 +207,10 @@ class PlainConsole:
             return False
         await self.source.explain(form, self.catalogue.lists)
         text, name = form.confirmation(), form.confirmation_name()
+        if form.dialog.review:  # the same as text, as the command words it
+            words = [word for word in form.dialog.review_words if word != "--json"]
+            if not await self._run_words([*words, *form.argv()], form.dialog.title, form.dialog.id, {}):
+                return False
         if text:
             wanted = name or "yes"
             self.lines.say(f"{text}\n{self.program.show(form.argv())}")

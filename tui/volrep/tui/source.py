@@ -15,7 +15,7 @@ from typing import Any
 
 from volrep.menus.extract import Row, choices_of, fill_words
 from volrep.menus.form import Form
-from volrep.menus.model import Discover, ListSource, View, Words
+from volrep.menus.model import Discover, ListSource, Words
 from volrep.model.errors import VolrepError
 from volrep.model.messages import console
 from volrep.tui.runner import Program, capture
@@ -51,8 +51,9 @@ class Source:
     async def discovered(self, discover: Discover, values: Mapping[str, str]) -> Any:
         return await self.document(discover.command, values, fresh=True)
 
-    async def picture(self, view: View, values: Mapping[str, str]) -> Any:
-        return await self.document(view.command, values, fresh=True)
+    async def picture(self, words: Words, values: Mapping[str, str]) -> Any:
+        """What is to be drawn. A command that refuses and yet says a document is drawn too: it says why."""
+        return await self.document(words, values, fresh=True, refused_too=True)
 
     @property
     def busy(self) -> bool:
@@ -63,7 +64,8 @@ class Source:
         """After a change: nothing that is known may be believed."""
         self._answers.clear()
 
-    async def document(self, words: Words, values: Mapping[str, str], *, fresh: bool) -> Any:
+    async def document(self, words: Words, values: Mapping[str, str], *, fresh: bool,
+                       refused_too: bool = False) -> Any:
         """The JSON of a command. Two who ask at the same time get the same answer, from one process."""
         argv = tuple(fill_words(words, values))
         kept = self._answers.get(argv)
@@ -71,15 +73,15 @@ class Source:
             return kept[1]
         task = self._asking.get(argv)
         if task is None:
-            task = asyncio.create_task(self._ask(argv))
+            task = asyncio.create_task(self._ask(argv, refused_too=refused_too))
             self._asking[argv] = task
             task.add_done_callback(lambda done: self._asked(argv, done))
         return await asyncio.shield(task)
 
-    async def _ask(self, argv: tuple[str, ...]) -> Any:
+    async def _ask(self, argv: tuple[str, ...], *, refused_too: bool) -> Any:
         answer = await capture(self.program, argv, TIMEOUT_S)
         command = self.program.show(argv)
-        if answer.exit != 0:
+        if answer.exit != 0 and not (refused_too and answer.stdout.strip()):
             problem = answer.stderr.decode(errors="replace").strip() or f"exit code {answer.exit}"
             raise VolrepError(console.LIST_FAILED, problem=problem, command=command)
         try:
