@@ -22,48 +22,86 @@ class Caller(Protocol):
 
 
 def drive(plan: Plan, caller: Caller, say: Callable[[str], None]) -> list[Any]:
-    """The answers of the steps.
+    """The answers of the steps; None for one that was not needed and failed.
 
-    Raises what a step raised when everything could be taken back, VR-1330 when something could not. An interrupt
-    (Ctrl-C) counts as a failed step.
+    Raises what a step raised when everything could be taken back; VR-1330 when something could not; VR-1334 when it
+    failed behind the point of no return; VR-1333 when all that was needed is done. An interrupt (Ctrl-C) counts as a
+    failed step.
     """
+    driver = _Driver(caller, say)
     answers: list[Any] = []
+    problems: list[str] = []
+    turn = 0  # steps before it stay, whatever happens
     for number, step in enumerate(plan.steps):
         say(step.title)
         try:
-            answers.append(_run(caller, step.do))
+            answer = driver.run(step.do)
         except (VolrepError, KeyboardInterrupt) as error:
+            if not step.needed and isinstance(error, VolrepError):
+                problems.append(driver.tell(step, f"{error.id}: {error.text}"))
+                answers.append(None)
+                continue
             # A broken conversation leaves open whether the call was done: take that step back too
             unsure = isinstance(error, KeyboardInterrupt) or error.message is engine_messages.ENGINE_CLOSED
-            done = plan.steps[:number + 1 if unsure and step.undo else number]
-            _take_back(done, caller, say, step, error)
+            if turn or (unsure and step.final):
+                _stands(plan.steps[:number], step, error)
+            driver.take_back(plan.steps[:number + 1 if unsure and step.undo else number], step, error)
             raise
+        answers.append(answer)
+        problems += [driver.tell(step, problem) for problem in getattr(answer, "problems", ())]
+        turn = number + 1 if step.final else turn
+    if problems:
+        raise VolrepError(messages.DONE_WITH_PROBLEMS, problems="; ".join(problems))
     return answers
 
 
-def _run(caller: Caller, call: Call) -> Any:
-    return caller.call(call.host, call.method, call.request)
+class _Driver:
+    """Makes calls, keeps what answers say, takes steps back."""
+
+    def __init__(self, caller: Caller, say: Callable[[str], None]) -> None:
+        self._caller = caller
+        self._say = say
+        self._answers: list[Any] = []
+
+    def run(self, call: Call) -> Any:
+        request = call.request.model_copy(update={name: self._newest(attribute) for name, attribute in call.learned})
+        answer = self._caller.call(call.host, call.method, request)
+        self._answers.append(answer)
+        return answer
+
+    def _newest(self, attribute: str) -> Any:
+        return next(getattr(answer, attribute) for answer in reversed(self._answers) if hasattr(answer, attribute))
+
+    def tell(self, step: Step, problem: str) -> str:
+        self._say(f"problem: {problem}")
+        return f"{step.title}: {problem}"
+
+    def take_back(self, done: tuple[Step, ...], failed: Step, error: BaseException) -> None:
+        """Raises VR-1330 when something stays; else everything is as before."""
+        undone: list[str] = []
+        left: list[str] = []
+        for step in reversed(done):
+            if not step.undo:
+                left.append(step.title)
+                continue
+            self._say(f"undo: {step.title}")
+            try:
+                for call in step.undo:
+                    self.run(call)
+            except VolrepError as problem:
+                self._say(f"{problem.id}: {problem.text}")
+                left.append(step.title)
+            else:
+                undone.append(step.title)
+        if left:
+            raise VolrepError(messages.UNDONE_IN_PART, step=failed.title, problem=_worded(error),
+                              undone="; ".join(undone) or "nothing", left="; ".join(left)) from error
 
 
-def _take_back(done: tuple[Step, ...], caller: Caller, say: Callable[[str], None], failed: Step,
-               error: BaseException) -> None:
-    """Raises VR-1330 when something stays; else everything is as before."""
-    undone: list[str] = []
-    left: list[str] = []
-    for step in reversed(done):
-        if not step.undo:
-            left.append(step.title)
-            continue
-        say(f"undo: {step.title}")
-        try:
-            for call in step.undo:
-                _run(caller, call)
-        except VolrepError as problem:
-            say(f"{problem.id}: {problem.text}")
-            left.append(step.title)
-        else:
-            undone.append(step.title)
-    if left:
-        problem_text = f"{error.id}: {error.text}" if isinstance(error, VolrepError) else "interrupted"
-        raise VolrepError(messages.UNDONE_IN_PART, step=failed.title, problem=problem_text,
-                          undone="; ".join(undone) or "nothing", left="; ".join(left)) from error
+def _stands(done: tuple[Step, ...], failed: Step, error: BaseException) -> None:
+    raise VolrepError(messages.STANDS, step=failed.title, problem=_worded(error),
+                      done="; ".join(step.title for step in done) or "nothing") from error
+
+
+def _worded(error: BaseException) -> str:
+    return f"{error.id}: {error.text}" if isinstance(error, VolrepError) else "interrupted"

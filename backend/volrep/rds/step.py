@@ -13,20 +13,33 @@ from volrep.model.config import Shape
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of the control API of `host`."""
+    """One call of the control API of `host`.
+
+    `learned` names fields of the request that are only known on the way: (field, attribute of the newest answer that
+    has it). What stands in the request before is a place holder.
+    """
 
     host: str
     method: str
     request: Shape
+    learned: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """`title` reads as what is being done: "london: create RVG hr_rvg (Primary)"."""
+    """`title` reads as what is being done: "london: create RVG hr_rvg (Primary)".
+
+    `final`: when it has been done there is no way back; a failure later leaves everything as it then is.
+    `needed` False: a failure is told at the end, and the steps behind it are done all the same.
+    `estimate_s`: how long it takes, as far as that is known beforehand; 0 for a call that is answered at once.
+    """
 
     title: str
     do: Call
     undo: tuple[Call, ...] = ()
+    final: bool = False
+    needed: bool = True
+    estimate_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.unit.rds.hosts import gone
+from volrep.engine.api import RvgPromote
 from volrep.model.config import Shape
 from volrep.model.errors import Exit, VolrepError
 from volrep.model.messages import engine as engine_messages
-from volrep.model.worker import Nothing
+from volrep.model.worker import Nothing, PromoteHow
 from volrep.rds.drive import drive
 from volrep.rds.step import Call, Plan, Step
 
@@ -71,3 +73,63 @@ def test_what_cannot_be_taken_back_is_listed_beside_what_was() -> None:
     assert "undone: a; not undone: b" in error.text
     error = run(Recorder(b=gone("x")), plan("a", "b", final=True))
     assert "undone: nothing; not undone: a" in error.text
+
+
+class Answer:
+    """What a step may answer: an LSN, and problems that did not stop it."""
+
+    def __init__(self, end_lsn: int, *problems: str) -> None:
+        self.end_lsn, self.problems = end_lsn, list(problems)
+
+
+class Answers:
+    """Each call is answered by the next number, and its request kept."""
+
+    def __init__(self, *problems: str) -> None:
+        self.requests: list[Any] = []
+        self.problems = problems
+
+    def call(self, host: str, method: str, request: Shape) -> Any:
+        self.requests.append(request)
+        return Answer(100 + len(self.requests), *self.problems)
+
+
+def test_what_an_answer_said_goes_into_later_requests() -> None:
+    def step(name: str) -> Step:
+        request = RvgPromote(dg="d", rvg=name, how=PromoteHow.MIGRATE, new_reign="0" * 16)
+        return Step(name, Call("london", "x", request, (("expect_lsn", "end_lsn"),)))
+
+    answers = Answers()
+    drive(Plan((Step("first", Call("london", "x", Nothing())), step("a"), step("b"))), answers, lambda _text: None)
+    assert [request.expect_lsn for request in answers.requests[1:]] == [101, 102]
+
+
+def test_behind_the_point_of_no_return_nothing_is_taken_back() -> None:
+    recorder = Recorder(c=gone("x"))
+    a, b, c = plan("a", "b", "c").steps
+    error = run(recorder, Plan((a, replace(b, final=True), c)))
+    assert (error.id, error.exit, recorder.done) == ("VR-1334", Exit.PARTIAL, ["a", "b", "c"])
+    assert "done and not taken back: a; b" in error.text
+
+
+@pytest.mark.parametrize(("failure", "undone"), [
+    (gone("x"), ["una"]), (VolrepError(engine_messages.ENGINE_CLOSED, reason="it went away"), [])])
+def test_a_final_step_that_may_have_been_done_counts_as_done(failure: VolrepError, undone: list[str]) -> None:
+    recorder = Recorder(b=failure)
+    a, b = plan("a", "b").steps
+    error = run(recorder, Plan((a, replace(b, final=True))))
+    assert error.id == (failure.id if undone else "VR-1334")
+    assert recorder.done == ["a", "b", *undone]
+
+
+def test_what_is_not_needed_may_fail_and_is_told_at_the_end() -> None:
+    recorder = Recorder(b=gone("x"))
+    a, b, c = plan("a", "b", "c").steps
+    error = run(recorder, Plan((a, replace(b, needed=False), c)))
+    assert (error.id, error.exit, recorder.done) == ("VR-1333", Exit.PARTIAL, ["a", "b", "c"])
+    assert "b: VR-1700" in error.text
+
+
+def test_problems_in_an_answer_are_told_at_the_end() -> None:
+    with pytest.raises(VolrepError, match=r"VR-1333.*a: it hurts"):
+        drive(plan("a"), Answers("it hurts"), lambda _text: None)

@@ -56,5 +56,30 @@ NOTHING_TO_GIVE_UP = Message(
 SEVERAL_DAMAGED = Message(1351, "RVG {rvg} is damaged on {hosts}",
                           "decide for one host after the other: name it with -H", Exit.USAGE)
 WHICH_HOST = Message(1352, "RVG {rvg} is on {hosts}", "name the host with -H", Exit.USAGE)
+DONE_WITH_PROBLEMS = Message(1333, "done, but not everything went well: {problems}",
+                             "correct it, then run the same command again: it does only what is missing", Exit.PARTIAL)
+STANDS = Message(1334, "{step} failed: {problem}; done and not taken back: {done}",
+                 "there is no way back from here, only forward: correct the cause, then run the same command again: it "
+                 "does only what is missing", Exit.PARTIAL)
+NOT_READY = Message(1360, "{verb} of RVG {rvg} to {host} is not possible: {reasons}", "{remedy}", Exit.REFUSED)
+PRIMARY_LIVES = Message(1361, "RVG {rvg} would have two Primaries: {says}", "{remedy}", Exit.REFUSED)
+NOT_ACTING = Message(1362, "host {host} is no acting Secondary of RVG {rvg}: {found}",
+                     "`volrep -g {dg} repstatus {rvg}` shows which host is what", Exit.REFUSED)
+NONE_ACTING = Message(1363, "no host that answers is an acting Secondary of RVG {rvg}{silent}",
+                      "a host that was the Primary becomes one by itself when it returns: "
+                      "`volrep -g {dg} repstatus {rvg}`", Exit.REFUSED)
+PRIMARY_PRIMARY = Message(1364, "RVG {rvg} is in Primary-Primary configuration: {hosts}",
+                          "nothing is overwritten; choose the survivor: `volrep -g {dg} elect {rvg} HOST`",
+                          Exit.REFUSED)
+NOTHING_TO_ELECT = Message(1365, "RVG {rvg} has one Primary only, {primary}",
+                           "`elect` settles a Primary-Primary configuration; to move the role: "
+                           "`volrep -g {dg} migrate {rvg} {host}`", Exit.REFUSED)
+DRILL_NOT_YET = Message(1366, "a fire drill on {host} needs a snapshot of its volumes, which this version cannot make",
+                        "`volrep -g {dg} validate {rvg}` and `--dry-run takeover {rvg} {host}` show what can be known "
+                        "without one", Exit.REFUSED)
+LACKS_WRITES = Message(1367, "no host is Primary of RVG {rvg} now, and {host} lacks {bytes} bytes of what {former} "
+                             "wrote last", "name a host that has them: {known}", Exit.REFUSED)
+NOT_A_PRIMARY = Message(1368, "{host} is not the Primary of RVG {rvg}: {found}",
+                        "name the host that is to stay Primary: `volrep -g {dg} repstatus {rvg}`", Exit.REFUSED)
 DEMO_STEP = Message(1340, "the demo failed: {reason}", "what it started was ended again; {kept}", Exit.FAILED)
 DEMO_DIFFERS = Message(1341, "the demo found a difference: {what}", "{kept}", Exit.FAILED)
