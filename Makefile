@@ -17,12 +17,13 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 LIVES ?= 20
 MINUTES ?= 10
+ROUNDS ?= 50
 SECONDS ?= 60
 SEED ?=
 SIM_ARGS ?=
 TORTURE_ARGS ?=
 
-.PHONY: help run test bench bench-recovery torture torture-store sim sim-mutations lint types imports docs check clean system-run system-test system-bench
+.PHONY: help run test bench bench-recovery torture role-torture torture-store sim sim-mutations lint types imports docs check clean system-run system-test system-bench
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 10
@@ -41,6 +42,9 @@ bench-recovery: system-bench $(STAMP)  ## how long a start takes after a crash w
 
 torture: system-test $(STAMP)  ## kills and failing disks on real parts, MINUTES=10, until a promise is broken (root)
 	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture --minutes $(MINUTES) $(TORTURE_ARGS)
+
+role-torture: system-test $(STAMP)  ## the Primary role moves under PostgreSQL, ROUNDS=50 migrations and takeovers (root)
+	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture.role_rounds --rounds $(ROUNDS) $(TORTURE_ARGS)
 
 torture-store: system-test $(STAMP)  ## SIGKILL in every changing verb, LIVES=20 times, then at each system call of the engine (root)
 	@VOLREP_STORE_LIVES=$(LIVES) VOLREP_STORE_KILLED=1 VOLREP_STORE_WALK=all PATH="$(PATH):/usr/sbin:/sbin" \

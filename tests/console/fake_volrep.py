@@ -15,7 +15,8 @@ from typing import Any
 def _host(name: str, rvg_role: str) -> dict[str, Any]:
     link = {"name": "rlk_tokyo_hr_rvg", "remote_host": "tokyo", "state": "ACTIVE", "kstate": "CONNECT",
             "attributes": {"synchronous": "override", "sync_ack": "network", "encryption": "tls"}}
-    return {"host": name, "rvg": "hr_rvg", "dg": "hrdg", "role": rvg_role, "state": "ACTIVE", "kstate": "ENABLED",
+    return {"host": name, "rvg": "hr_rvg", "dg": "hrdg", "role": rvg_role, "startup": "serve",
+            "state": "ACTIVE", "kstate": "ENABLED",
             "volumes": [{"name": "hr_dv01", "size_bytes": 1 << 28}], "srl": {"name": "hr_srl", "size_bytes": 1 << 27},
             "links": [link] if rvg_role == "primary" else []}
 
@@ -30,12 +31,50 @@ VOLUMES = [{"host": host, "dg": "hrdg", "name": name, "size_bytes": size, "path"
             "use": "free", "export": ""}
            for host in ("london", "tokyo")
            for name, size in (("hr_dv01", 1 << 28), ("hr_dv02", 1 << 28), ("hr_srl", 1 << 27))]
+def _site(host: str, role: str, after: str, **values: Any) -> dict[str, Any]:
+    return {"host": host, "role": role, "after": after, "state": "ENABLED/ACTIVE", "data": "current", "mode": "",
+            "behind_writes": None, "behind_bytes": None, "connections": None, "heard_s": None, "since_fork": None,
+            "problem": "", **values}
+
+
+def _item(what: str, mark: str, says: str, remedy: str = "") -> dict[str, str]:
+    return {"what": what, "mark": mark, "says": says, "remedy": remedy}
+
+
+BEHIND = {"behind_writes": 12, "behind_bytes": 49152, "data": "consistent, behind", "mode": "asynchronous"}
+OPEN = _item("applications", "wait", "volumes are open on london (1 connections); hooks are to close them: "
+             "10-postgresql")
+READY = {"ready": True, "note": "", "items": [_item("host", "ok", "tokyo answers, its RVG runs"), OPEN]}
+REVIEWS: dict[str, Any] = {
+    "migrate": {"ready": True, "problem": None, "lost": ["nothing"],
+                "sites": [_site("london", "Primary", "Secondary", connections=1),
+                          _site("tokyo", "Secondary", "Primary", **BEHIND)],
+                "items": [_item("host", "ok", "tokyo answers, its RVG runs"), OPEN],
+                "steps": [{"title": title} for title in (
+                    "london: hooks pre-demote (10-postgresql)", "london: send what is missing, become a Secondary",
+                    "tokyo: become the Primary, open for I/O", "tokyo: london follows")], "notes": []},
+    "takeover": {"ready": False, "lost": ["3 writes, 12k that the Primary announced were not received, and are lost; "
+                                          "what the Primary did in the last 30s is not known"],
+                 "problem": {"id": "VR-1361", "text": "RVG hr_rvg would have two Primaries: london answers and is the "
+                             "Primary", "hint": "`volrep -g hrdg migrate hr_rvg tokyo`"},
+                 "sites": [_site("london", "Primary", "acting Secondary", connections=1),
+                           _site("tokyo", "Secondary", "Primary", **BEHIND)],
+                 "items": [_item("Primary", "fence", "london answers and is the Primary",
+                                 "`volrep -g hrdg migrate hr_rvg tokyo`; or make sure that it is stopped, and give "
+                                 "-f")],
+                 "steps": [], "notes": []},
+    "validate": {"sites": [_site("london", "Primary", "", migrate=None, takeover=None, connections=1),
+                           _site("tokyo", "Secondary", "", migrate=READY, takeover=READY, **BEHIND)]},
+}
 ANSWERS: dict[str, Any] = {
+    **REVIEWS,
     "host list": {"hosts": [{"name": name, "ssh": f"root@{name}", "address": f"192.0.2.{number}", "local": "",
                              "state": "up", "problem": ""} for number, name in enumerate(("london", "tokyo"), 1)]},
     "volume list": {"volumes": VOLUMES},
     "printrvg": {"rds": [{"dg": "hrdg", "rvg": "hr_rvg", "rds_id": "1", "primary": _host("london", "primary"),
-                          "secondaries": [_host("tokyo", "secondary")], "config_errors": []}]},
+                          "secondaries": [_host("tokyo", "secondary")], "config_errors": [],
+                          "hosts": [{"host": host, "role": role, "split": False, "diverged": False, "waiting": False}
+                                    for host, role in (("london", "Primary"), ("tokyo", "Secondary"))]}]},
     "exports": {"exports": []},
     "repstatus": {
         "dg": "hrdg", "rvg": "hr_rvg",

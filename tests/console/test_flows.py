@@ -11,11 +11,14 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.console.conftest import Fake
+from tests.console.fake_volrep import REVIEWS
+from tests.console.test_commands import plain
 from volrep.tui.console import Console, screen_text
 from volrep.tui.dialog import DialogScreen
 from volrep.tui.live import ViewScreen
 from volrep.tui.menu import MenuScreen
 from volrep.tui.popups import ConfirmPopup, ListPopup, TextPopup
+from volrep.tui.review import ReviewScreen
 from volrep.tui.status import StatusScreen
 
 Make = Callable[..., Console]
@@ -296,3 +299,56 @@ async def test_everything_that_was_done_is_in_the_logs(console: Make, tmp_path: 
     entry = json.loads((state / "transactions.jsonl").read_text())
     assert (entry["argv"], entry["exit"], entry["fastpath"]) == (["volrep", "printrvg"], 0, "printrvg")
     assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
+
+
+async def test_before_the_role_moves_all_hosts_are_shown_and_the_name_is_typed(console: Make, fake: Fake) -> None:
+    ready = REVIEWS["takeover"] | {"problem": None, "steps": [{"title": "tokyo: become the Primary, open for I/O"}]}
+    fake.answer("takeover", ready)
+    app = console("takeover_select")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, shows(app, "hr_rvg"))
+        await pilot.press("enter")
+        await until(pilot, on(app, DialogScreen))
+        await pilot.press("enter")
+        await until(pilot, on(app, ReviewScreen))
+        await until(pilot, shows(app, "3 writes, 12k"))
+        assert fake.called() == []
+        await pilot.press("f6")  # what was asked is the dialog's own command, as a dry run
+        await until(pilot, shows(app, "volrep --json --dry-run -g hrdg -s takeover hr_rvg tokyo"))
+        await pilot.press("enter", "enter")
+        await until(pilot, on(app, ConfirmPopup))
+        await pilot.press("enter")  # the name is not there yet: Enter leads to Cancel
+        assert isinstance(app.screen, ConfirmPopup)
+        await pilot.press("enter")
+        await until(pilot, on(app, ReviewScreen))
+        assert fake.called() == []
+        await pilot.press("enter")
+        await until(pilot, on(app, ConfirmPopup))
+        await pilot.press(*"tokyo", "enter", "enter")
+        await until(pilot, shows(app, "Command: OK"))
+        assert fake.called() == [["-g", "hrdg", "-s", "takeover", "hr_rvg", "tokyo"]]
+        await pilot.press("f3")
+        assert isinstance(app.screen, DialogScreen)
+
+
+async def test_what_is_not_possible_is_told_and_not_run(console: Make, fake: Fake) -> None:
+    app = console("takeover_select")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, shows(app, "hr_rvg"))
+        await pilot.press("enter")
+        await until(pilot, on(app, DialogScreen))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "not possible now"))
+        await pilot.press("enter", "pagedown")
+        await until(pilot, shows(app, "-> `volrep -g hrdg migrate hr_rvg tokyo`"))
+        await pilot.resize_terminal(120, 40)  # what wraps is drawn anew
+        await until(pilot, shows(app, "lost; what the Primary did"))
+        await pilot.press("f3")
+        assert isinstance(app.screen, DialogScreen)
+    assert fake.called() == []
+
+
+async def test_line_mode_shows_the_review_as_text_first(fake: Fake, tmp_path: Path) -> None:
+    said = await plain(fake, tmp_path, "migrate_select", "tokyo", "r", "yes", "<")
+    assert said.index("$ volrep --dry-run -g hrdg -s migrate hr_rvg tokyo") < said.index("type yes to go on")
+    assert [words[0] for words in fake.called()] == ["--dry-run", "-g"]

@@ -68,6 +68,11 @@ PICTURES: dict[str, tuple[str, tuple[int, int], Callable[[Pilot[int]], Any]]] = 
     "status_ok": ("host_list", SMALL, steps(until="Command: OK")),
     "status_failed": ("printrvg", SMALL, steps("… Empty", "down", "f", "a", "i", "l", "s", "enter",
                                                until="exit code: 3")),
+    "review": ("migrate_select", SMALL, steps("… hr_rvg", "enter", "… CUT OFF", "enter", until="Enter goes on")),
+    "review_wide": ("migrate_select", WIDE, steps("… hr_rvg", "enter", "… CUT OFF", "enter", until="Enter goes on")),
+    "review_refused": ("takeover_select", SMALL, steps("… hr_rvg", "enter", "… RETURNS", "enter",
+                                                       until="not possible now")),
+    "sites": ("sites_select", SMALL, steps(until="03:04:05")),
     "overview": ("overview_select", SMALL, steps(until="03:04:05")),
     "overview_wide": ("overview_select", WIDE, steps(until="03:04:05")),
 }

@@ -99,8 +99,10 @@ class Host:
             link_tools_without_python(folder / "tools")
             self.env["PATH"] = str(folder / "tools")
         self._enter_sshd = (*node.enter, *private(folder)) if bare else node.enter
+        self.hooks = folder / "config" / "hooks"
         if not bare:
             self.env["VOLREP_STATE"] = str(self.state_dir)
+            self.env["VOLREP_CONFIG_DIR"] = str(folder / "config")
             wrapper = folder / "bin" / "volrep"
             wrapper.write_text(f'#!/bin/sh\nexec {PROGRAM} "$@"\n')
             wrapper.chmod(0o755)

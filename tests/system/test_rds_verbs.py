@@ -54,10 +54,10 @@ def setup_plan(fleet: Fleet) -> Plan:
 
 
 def delsec_plan(fleet: Fleet) -> Plan:
-    from tests.unit.rds.hosts import fresh
+    from tests.unit.rds.hosts import numbered
 
     world = fleet.observe()
-    return plan_rds.plan_delsec(world, world.rds(DG, RVG), "tokyo", fresh(2), force=False)
+    return plan_rds.plan_delsec(world, world.rds(DG, RVG), "tokyo", numbered(2), force=False)
 
 
 def test_the_life_of_a_data_set(pair: Pair) -> None:

@@ -124,9 +124,9 @@ class HostStage:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
                     self.kills += 1
-            wait_for(lambda pids=left: not any(_is_alive(pid) for pid in pids),  # type: ignore[misc]  # bound here
+            wait_for(lambda pids=left: not any(is_alive(pid) for pid in pids),  # type: ignore[misc]  # bound here
                      GONE_S, f"the processes of {host.name} to be gone")
-            left = [pid for pid in host.node.pids() if _is_alive(pid)]
+            left = [pid for pid in host.node.pids() if is_alive(pid)]
         host.engine.stop()
         host.stop_sshd()
 
@@ -225,7 +225,7 @@ def pause(rng: random.Random, least_s: float, most_s: float) -> None:
     threading.Event().wait(rng.uniform(least_s, most_s))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

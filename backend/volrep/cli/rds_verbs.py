@@ -37,7 +37,7 @@ def addsec(run: Run) -> int:
     world = run.observe()
     rds = run.rds(world)
     run.carry_out(plan_rds.plan_addsec(world, rds, run.argument("primary"), run.argument("secondary"),
-                                       run.attributes, run.fresh()))
+                                       run.attributes, run.fresh))
     return Exit.DONE
 
 
@@ -57,7 +57,7 @@ def delsec(run: Run) -> int:
     world = run.observe()
     rds = run.rds(world)
     secondary = rds.choose_secondary(run.argument("secondary"))
-    plan = plan_rds.plan_delsec(world, rds, secondary, run.fresh(), force=run.force)
+    plan = plan_rds.plan_delsec(world, rds, secondary, run.fresh, force=run.force)
     run.confirm(host=secondary, rvg=rds.name)
     run.carry_out(plan)
     return Exit.DONE

@@ -5,10 +5,12 @@ Knows how plans are shown, driven and reported for every verb alike.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import secrets
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -152,18 +154,23 @@ class Run:
         from volrep.rds.plan_rds import Fresh
 
         rds_id, primary, secondary, link_id = (str(uuid.uuid4()) for _ in range(4))
-        return Fresh(rds_id, primary, secondary, link_id, secrets.token_hex(32))
+        return Fresh(rds_id, primary, secondary, link_id, secrets.token_hex(32), secrets.token_hex(8))
 
     # ---- changing
 
-    def confirm(self, **values: str) -> None:
-        """Ask, on a terminal, unless -s or --dry-run. Raises VR-1030, VR-1031."""
+    @property
+    def asks(self) -> bool:
+        """Whether somebody will be asked before this verb does anything."""
+        return bool(self.parsed.verb.confirm) and not self.option("silent") and not self.option("dry_run")
+
+    def confirm(self, *, typed: str = "", **values: str) -> None:
+        """Ask, on a terminal, unless -s or --dry-run; with `typed` that name is the answer. Raises VR-1030, VR-1031."""
         verb = self.parsed.verb
-        if not verb.confirm or self.option("silent") or self.option("dry_run"):
+        if not self.asks:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise VolrepError(usage.NO_CONFIRMATION, verb=verb.name)
-        typed = verb.typed.format(**values)
+        typed = typed or verb.typed.format(**values)
         question = f"Type {typed} to go on: " if typed else "Continue? [y/N] "
         self.out.stderr.write(f"{verb.confirm.format(**values)}. {question}")
         self.out.stderr.flush()
@@ -171,24 +178,34 @@ class Run:
         if answer != typed if typed else answer.lower() not in ("y", "yes"):
             raise VolrepError(usage.NOT_CONFIRMED)
 
-    def carry_out(self, plan: Plan) -> list[Any]:
-        """Drive a plan, or print it with --dry-run; its answers (none then)."""
+    def carry_out(self, plan: Plan, *, numbered: bool = False) -> list[Any]:
+        """Drive a plan, or print it with --dry-run; its answers (none then).
+
+        `numbered`: each step with its number and the time since the first.
+        """
         if self.option("dry_run"):
             self._print_plan(plan)
             return []
         from volrep.rds.drive import drive
 
-        answers = drive(plan, self.fleet, self.out.say)
+        answers = drive(plan, self.fleet, self._counted(len(plan.steps)) if numbered else self.out.say)
         for note in plan.notes:
             self.out.say(note)
         return answers
 
+    def _counted(self, total: int) -> Callable[[str], None]:
+        """`[2/7] london: ...` with the time since the first step, so that a long one is seen to be long."""
+        count, began_s = itertools.count(1), time.monotonic()
+
+        def say(text: str) -> None:
+            plain = text.startswith(("undo: ", "problem: ")) or (number := next(count)) > total
+            mark = "" if plain else f"[{number}/{total}] "
+            self.out.say(f"{time.monotonic() - began_s:6.1f}s  {mark}{text}")
+
+        return say
+
     def _print_plan(self, plan: Plan) -> None:
-        def shown(call: Any) -> dict[str, Any]:
-            request = call.request.model_dump(mode="json")
-            if "link" in request:
-                request["link"]["key"] = "(secret)"
-            return {"host": call.host, "method": call.method, "request": request}
+        from volrep.rds.report_roles import call_document as shown
 
         if self.as_json:
             self.out.json({"steps": [{"title": step.title, "do": shown(step.do), "undo": [shown(u) for u in step.undo]}

@@ -35,6 +35,10 @@ def _member(member: Document, long: bool) -> str:
         ("srl", member["srl"]["name"] + (f" ({format_size(member['srl']['size_bytes'])})" if long else ""))]
     if long and member["flags"]:
         rows.append(("Flags", " ".join(member["flags"])))
+    if member["role_flags"]:
+        rows.append(("Role", ", ".join(member["role_flags"])))
+    if member["startup"] != "serve":
+        rows.append(("startup", member["startup"]))
     if member["problem"]:
         rows.append(("Problem", member["problem"]))
     if long:
@@ -108,6 +112,7 @@ def repstatus(document: Document, *, long: bool) -> str:
                 ("SRL size", format_size(srl["size_bytes"])),
                 ("SRL in use", f"{format_size(srl['used_bytes'])} ({srl['used_percent']:.1f}%)"),
                 ("Total secondaries", primary["total_secondaries"])]
+        rows += _role(primary)
         if long:
             waits = ", ".join(f"{name} {count}" for name, count in primary["waits"].items()) or "none"
             rows += [("Written", f"{primary['writes']} writes, {format_size(primary['written_bytes'])}"),
@@ -123,6 +128,23 @@ def repstatus(document: Document, *, long: bool) -> str:
     return "\n".join(lines)
 
 
+def _role(of: Document) -> list[tuple[str, object]]:
+    """What is out of the ordinary in its part in changes of the Primary role."""
+    rows: list[tuple[str, object]] = []
+    if of["role_flags"]:
+        rows.append(("Role", ", ".join(of["role_flags"])))
+    if of["asking"]:
+        rows.append(("Waits for", f"{', '.join(of['asking'])} to answer before it serves"))
+    if (rival := of["superseded_by"]) is not None:
+        since = f" since {rival['since'][:19]}" if rival["since"] else ""
+        rows.append(("Superseded by" if "acting_secondary" in of["role_flags"] else "Other Primary",
+                     f"{rival['host']}{since}"))
+    if (fork := of["since_fork"]) is not None:
+        rows.append(("Since the fork", f"{fork['writes']} writes, {format_size(fork['bytes'])}"
+                     + ("" if fork["complete"] else " or more")))
+    return rows
+
+
 def _secondary(s: Document, long: bool) -> list[tuple[str, object]]:
     behind = s["behind"]
     nothing = "N/A" if s["logging_to"] == "N/A" else "nothing"
@@ -134,6 +156,7 @@ def _secondary(s: Document, long: bool) -> list[tuple[str, object]]:
         ("Current mode", s["current_mode"]), ("Behind", lag), ("Logging to", s["logging_to"]),
         ("Timestamp Information", "N/A" if s["logging_to"] == "N/A"
          else f"behind by {format_duration(behind['seconds'])}")]
+    rows += _role(s)
     if s["sync"] is not None:
         rows.append(("Synchronization", _sync(s["sync"])))
     if long:

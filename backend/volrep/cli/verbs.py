@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from volrep.model.attributes import AVAILABLE, LINK_ATTRIBUTES
+from volrep.model.attributes import AVAILABLE, LINK_ATTRIBUTES, RVG_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,12 @@ _AUTOSYNC = Option("autosync", ("-a",), "copy everything that is in use, while a
 _BLANK = Option("blank", ("-b",), "both sides are blank: nothing is copied")
 _CHECKPOINT = Option("checkpoint", ("-c",), "start from a checkpoint", "CHECKPOINT")
 _LONG = Option("long", ("-l",), "show more")
-_WAIT = Option("wait", ("-w",), "wait until it is done, with progress")
+_WAIT = Option("wait", ("-w", "-wait"), "wait until it is done, with progress")
+_DRAIN = Option("drain", ("--drain",), "cut off applications that have the volumes open")
+_AUTOFB = Option("autofb", ("-autofb",), "when the old Primary returns, copy back to it without being told")
+_NO_FAILBACK = Option("no_failback", ("-N",), "keep no account of what differs: the old Primary will not return")
+_REGIONS = Option("regions", ("--regions",), "list the regions too")
+_CANDIDATES = Option("candidates", ("--candidates",), "show which Secondary is the best, change nothing")
 
 COMMON = (
     _GROUP, _ON,
@@ -94,8 +99,8 @@ COMMON = (
 )
 """Accepted with every verb, before and behind it."""
 
-EARLY = (_FORCE, _AUTOSYNC, _BLANK, _CHECKPOINT, _LONG, _WAIT)
-"""VVR's letters, which may stand before the verb too; each verb says which of them it takes."""
+EARLY = (_FORCE, _AUTOSYNC, _BLANK, _CHECKPOINT, _LONG, _WAIT, _DRAIN, _AUTOFB, _NO_FAILBACK, _CANDIDATES, _REGIONS)
+"""Options which may stand before the verb too, as VVR's do; each verb says which of them it takes."""
 
 _STATE = Option("state", ("--state",), "state directory of the engine", "DIR", "path")
 _ENGINE_RUN = (
@@ -103,6 +108,9 @@ _ENGINE_RUN = (
     Option("name", ("--name",), "name of this host's engine, kept from the first start", "NAME"),
     Option("listen", ("--listen",), "address of the replication port", "ADDRESS"),
     Option("port", ("--port",), "replication port, kept from the first start; 0: the kernel chooses", "PORT"),
+    Option("hooks", ("--hooks",), "programs that role changes run; without it hooks/ beside the inventory", "DIR",
+           "path"),
+    Option("hook_timeout", ("--hook-timeout",), "how long one of them may take", "SECONDS"),
     Option("log_level", ("--log-level",), "what is logged on stderr", "LEVEL", "choice",
            ("debug", "info", "warning", "error")),
 )
@@ -119,6 +127,7 @@ _ANY_SECONDARY = Argument("secondary", "secondary", required=False)
 _VOLUME = Argument("volume", "volume")
 _MEMBERS = (Argument("volumes", "volumes"), Argument("srl", "volume"))
 _LINK = {name: Key(LINK_ATTRIBUTES[name].help, LINK_ATTRIBUTES[name].values) for name in AVAILABLE}
+_OWN = {name: Key(own.help, own.values) for name, own in RVG_ATTRIBUTES.items()}
 _SSH = {"ssh": Key("[user@]address[:port]; without it the name, as ~/.ssh/config has it"),
         "address": Key("address of its replication port, if another than that of SSH")}
 
@@ -164,8 +173,8 @@ TABLE = (
          confirm="RVG {rvg} on {host} will be removed; its volumes keep their data"),
     Verb("setup", "RDS", "createpri, addsec and startrep -a in one", "rds_verbs:setup",
          (_NEW_RVG, *_MEMBERS, _PRIMARY, _SECONDARY), (_WAIT,), keys=_LINK),
-    Verb("set", "RDS", "change attributes of the link to one Secondary, or to all", "rds_verbs:set_attributes",
-         (_RVG, _ANY_SECONDARY), keys=_LINK),
+    Verb("set", "RDS", "change attributes of the RVG, or of the link to one Secondary or to all",
+         "rds_verbs:set_attributes", (_RVG, _ANY_SECONDARY), keys=_LINK | _OWN),
     Verb("printrvg", "RDS", "configuration of one or all RDS", "rds_verbs:printrvg", (_ANY_RVG,), (_LONG,)),
     Verb("printvol", "RDS", "volumes of one or all RDS", "rds_verbs:printvol", (_ANY_RVG,)),
     Verb("repstatus", "RDS", "state of the replication of an RDS", "rds_verbs:repstatus", (_RVG,), (_LONG,)),
@@ -180,6 +189,37 @@ TABLE = (
     Verb("pauserep", "replication", "pause: the SRL keeps what the Secondary misses", "rds_verbs:pauserep",
          (_RVG, _ANY_SECONDARY)),
     Verb("resumerep", "replication", "go on after a pause", "rds_verbs:resumerep", (_RVG, _ANY_SECONDARY)),
+    # roles
+    Verb("validate", "roles", "which host could become the Primary now, and what is in the way", "role_verbs:validate",
+         (_RVG,), details="Exit code 3 when a Secondary is not ready for migrate or for takeover."),
+    Verb("migrate", "roles", "move the Primary role to another host: planned, nothing is lost", "role_verbs:migrate",
+         (_RVG, Argument("primary", "secondary")), (_DRAIN,),
+         confirm="the Primary role of RVG {rvg} will move from {old} to {host}",
+         details="From any host. Everybody follows without a copy. When it fails before the new Primary has been "
+                 "promoted, everything is as it was; afterwards the same command again does what is missing."),
+    Verb("takeover", "roles", "make a Secondary the Primary because the Primary is lost", "role_verbs:takeover",
+         (_RVG, _ANY_SECONDARY), (_AUTOFB, _NO_FAILBACK, _FORCE, _CANDIDATES),
+         confirm="{host} will be the Primary of RVG {rvg}. Lost: {lost}",
+         details="It says what is known to be lost. -f although the Primary is alive: then there may be two, until "
+                 "`elect` settles it."),
+    Verb("fbsync", "roles", "bring an old Primary back: copy to it what differs", "role_verbs:fbsync",
+         (_RVG, _ANY_SECONDARY), (_WAIT,), confirm="{host} will get what it lacks from the Primary; {lost}",
+         details="Exactly the regions that either side has written since the fork. Afterwards: migrate."),
+    Verb("makesec", "roles", "make a Primary give way to another Primary", "role_verbs:makesec",
+         (_RVG, Argument("primary", "host")), (_FORCE,),
+         confirm="{loser} will not be a Primary of RVG {rvg} any more; {host} stays it. {lost}",
+         details="-H names the one that gives way. -f: also when its volumes are open, which are cut off."),
+    Verb("elect", "roles", "settle a Primary-Primary configuration: this host survives", "role_verbs:elect",
+         (_RVG, Argument("primary", "host")), (_WAIT,),
+         confirm="{host} stays the Primary of RVG {rvg}, {losers} will follow it. Lost: {lost}",
+         details="What the others wrote since the fork is overwritten; `divergence` lists it."),
+    Verb("serve", "roles", "let a Primary serve that still waits for the other hosts", "role_verbs:serve", (_RVG,),
+         confirm="{host} will serve RVG {rvg} without knowing whether another host has taken over meanwhile"),
+    Verb("divergence", "roles", "what a host wrote that the Primary does not have", "role_verbs:divergence",
+         (_RVG, _ANY_SECONDARY), (_REGIONS, _LIMIT,
+                                  Option("after", ("--after",), "go on behind this region", "NUMBER"))),
+    Verb("firedrill", "roles", "try a takeover on snapshots of a Secondary (not in this version)",
+         "role_verbs:firedrill", (_RVG, _ANY_SECONDARY)),
     # recovery
     Verb("recover", "recovery", "try again what is in FAIL, after its repair", "recover_verbs:recover", (_RVG,),
          (Option("force", ("-f",), "go on without what is damaged, as `repstatus` says it"),),

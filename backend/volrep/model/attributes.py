@@ -85,6 +85,12 @@ def check_rvg_attributes(given: Mapping[str, str]) -> dict[str, str]:
     return dict(given)
 
 
+def split_attributes(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """(those of the RVG, those of its links), validated. Raises VR-1020 to VR-1022."""
+    own = {name: value for name, value in given.items() if name in RVG_ATTRIBUTES}
+    return check_rvg_attributes(own), check_attributes({k: v for k, v in given.items() if k not in own})
+
+
 def effective(given: Mapping[str, str]) -> dict[str, str]:
     """The available attributes with defaults filled in."""
     return {name: given.get(name, LINK_ATTRIBUTES[name].default) for name in AVAILABLE}

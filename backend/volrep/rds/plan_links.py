@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from volrep.engine.api import LinkOf, LinkSet
-from volrep.model.attributes import check_attributes, effective
+from volrep.engine.api import LinkOf, LinkSet, RvgSet
+from volrep.model.attributes import effective, split_attributes
 from volrep.model.config import LinkConfig, StartMethod
 from volrep.model.errors import VolrepError
 from volrep.model.messages import rds as messages
@@ -67,8 +67,35 @@ def _change(rds: Rds, secondary: str, event: LinkEvent, after: LinkState, word: 
 
 
 def plan_set(world: World, rds: Rds, secondary: str, attributes: Mapping[str, str]) -> Plan:
-    """Attributes of the link to one Secondary, or to all when none is named. Raises VR-1020 to VR-1022."""
-    given = check_attributes(attributes)
+    """Attributes of the link to one Secondary, or to all when none is named; and of the RVG, on every host.
+
+    Raises VR-1020 to VR-1022.
+    """
+    own, linked = split_attributes(attributes)
+    first = _set_rvg(world, rds, own)
+    return first.then(_set_links(world, rds, secondary, linked)) if linked else first
+
+
+def _set_rvg(world: World, rds: Rds, given: dict[str, str]) -> Plan:
+    """Every host has them, since every host may be the Primary. Raises why a host of the set does not answer."""
+    if not given:
+        return Plan()
+    for silent in set(rds.secondary_names()) & set(rds.silent):
+        world.host(silent)
+    steps = []
+    for member in rds.members:
+        before = {name: getattr(member.info.config, name).value for name in given}
+        if before == given:
+            continue
+        host, shown = member.host.name, " ".join(f"{key}={value}" for key, value in given.items())
+        do, undo = (Call(host, "rvg.set", RvgSet(dg=rds.dg, rvg=rds.name, attributes=values))
+                    for values in (given, before))
+        steps.append(Step(f"{host}: set {shown} on RVG {rds.name}", do, (undo,)))
+    shown = " ".join(f"{key}={value}" for key, value in given.items())
+    return Plan(tuple(steps), () if steps else (f"{shown}: so already",))
+
+
+def _set_links(world: World, rds: Rds, secondary: str, given: dict[str, str]) -> Plan:
     primary = rds.primary()
     secondaries = [rds.choose_secondary(secondary)] if secondary else rds.secondary_names()
     if not secondaries:

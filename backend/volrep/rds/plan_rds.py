@@ -6,7 +6,7 @@ plan can be made twice and compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from volrep.engine.api import EngineStatus, LinkAdd, LinkOf, LinkStartRequest, RvgCreate, RvgDelete
@@ -25,13 +25,14 @@ from volrep.rds.world import HostView, Member, Rds, World
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """New identities for one plan: uuid4 hex for the ids, 32 random bytes in hex for the key."""
+    """New identities for one plan: uuid4 hex for the ids, 32 random bytes in hex for the key, 8 for the reign."""
 
     rds_id: str
     primary_rvg_id: str
     secondary_rvg_id: str
     link_id: str
     key: str
+    reign: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +130,24 @@ def _described(member: Member) -> str:
 
 
 def plan_addsec(world: World, rds: Rds, primary: str, secondary: str, attributes: Mapping[str, str],
-                fresh: Fresh) -> Plan:
-    """Raises VR-1020 to VR-1022, VR-1302, VR-1303, VR-1310 to VR-1315, VR-1318, VR-1500, VR-1742."""
+                new: Callable[[], Fresh]) -> Plan:
+    """Also the links to the other Secondaries: any of them may be the Primary one day.
+
+    Raises VR-1020 to VR-1022, VR-1302, VR-1310 to VR-1315, VR-1318, VR-1364, VR-1500, VR-1742.
+    """
     member = rds.primary()
     if member.host.name != primary:
         world.host(primary)
         raise VolrepError(messages.OTHER_PRIMARY, rvg=rds.name, found=member.host.name, host=primary)
     config = member.info.config
     wanted = Wanted(rds.dg, rds.name, tuple(v.name for v in config.volumes), config.srl.name)
-    return _addsec(world, _Primary(member.host, rds.rds_id, wanted, tuple(config.links)), secondary, attributes, fresh)
+    first = _addsec(world, _Primary(member.host, rds.rds_id, wanted, tuple(config.links)), secondary, attributes, new())
+    view, present = world.host(secondary), rds.member(secondary)
+    near = End(view, tuple(present.info.config.links) if present is not None else ())
+    more = [step for other in rds.secondaries if other.host.name != secondary
+            for step in pair_steps(near, End(other.host, tuple(other.info.config.links)), wanted,
+                                   check_attributes(attributes), new())]
+    return Plan(first.steps + tuple(more), first.notes)
 
 
 def _addsec(world: World, primary: _Primary, secondary: str, attributes: Mapping[str, str], fresh: Fresh) -> Plan:
@@ -156,18 +166,35 @@ def _addsec(world: World, primary: _Primary, secondary: str, attributes: Mapping
     elif existing.config.role is not Role.SECONDARY or not _same(Member(view, existing), wanted):
         raise VolrepError(messages.RVG_THERE, host=secondary, rvg=wanted.name, dg=wanted.dg,
                           found=_described(Member(view, existing)))
-    there = existing.config.links if existing is not None else []
-    far = next((link for link in there if link.remote_host == primary.host.name), None)
-    near = next((link for link in primary.links if link.remote_host == secondary), None)
-    if near is not None and far is not None and near.link_id == far.link_id:
+    there = tuple(existing.config.links) if existing is not None else ()
+    paired = pair_steps(End(primary.host, primary.links), End(view, there), wanted, given, fresh)
+    if not paired:
         return Plan(tuple(steps), (f"{secondary} is a Secondary of RVG {wanted.name} already",))
+    return Plan(tuple(steps + paired),
+                (f"start replication: volrep -g {wanted.dg} -a startrep {wanted.name} {secondary}",))
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A host and the links that its RVG has."""
+
+    host: HostView
+    links: tuple[LinkConfig, ...]
+
+    def to(self, other: End) -> LinkConfig | None:
+        return next((link for link in self.links if link.remote_host == other.host.name), None)
+
+
+def pair_steps(near: End, far: End, wanted: Wanted, attributes: dict[str, str], fresh: Fresh) -> list[Step]:
+    """Steps that make a link between two hosts; none when it is there."""
+    ours, theirs = near.to(far), far.to(near)
+    if ours is not None and theirs is not None and ours.link_id == theirs.link_id:
+        return []
     # One end alone is what a crash left; its key is not told, so both ends are made anew
-    for host, link in ((secondary, far), (primary.host.name, near)):
-        if link is not None:
-            request = LinkOf(dg=wanted.dg, rvg=wanted.name, link_id=link.link_id)
-            steps.append(Step(f"{host}: remove the left-over end {link.name}", Call(host, "link.remove", request)))
-    steps += link_steps(primary.host, view, wanted, given, fresh)
-    return Plan(tuple(steps), (f"start replication: volrep -g {wanted.dg} -a startrep {wanted.name} {secondary}",))
+    steps = [Step(f"{end.host.name}: remove the left-over end {link.name}",
+                  Call(end.host.name, "link.remove", LinkOf(dg=wanted.dg, rvg=wanted.name, link_id=link.link_id)))
+             for end, link in ((far, theirs), (near, ours)) if link is not None]
+    return steps + link_steps(near.host, far.host, wanted, attributes, fresh)
 
 
 def link_steps(primary: HostView, secondary: HostView, wanted: Wanted, attributes: dict[str, str],
@@ -232,7 +259,7 @@ def start_step(primary: str, dg: str, rvg: str, link_id: str, secondary: str, me
 # ---- delsec, delpri
 
 
-def plan_delsec(world: World, rds: Rds, secondary: str, fresh: Fresh, *, force: bool) -> Plan:
+def plan_delsec(world: World, rds: Rds, secondary: str, new: Callable[[], Fresh], *, force: bool) -> Plan:
     """Remove a Secondary whose replication is stopped. `force`: also when it runs, or one of the hosts is silent.
 
     Raises VR-1302, VR-1304, VR-1320, or what keeps a host from answering.
@@ -254,32 +281,30 @@ def plan_delsec(world: World, rds: Rds, secondary: str, fresh: Fresh, *, force: 
                               Call(primary.host.name, "link.stop", _of(rds, link))))
         if state is None and not force:
             raise VolrepError(messages.RVG_DOWN, rvg=rds.name, host=primary.host.name, reason=primary.info.problem)
-    again = _relink(rds, primary, far, fresh)
     if far is not None:
-        config = far.info.config
-        wanted = Wanted(rds.dg, rds.name, tuple(v.name for v in config.volumes), config.srl.name)
-        back = _create_step(secondary, wanted, Role.SECONDARY, rds.rds_id, config.rvg_id).do
-        steps += [Step(f"{secondary}: remove link {end.name}", Call(secondary, "link.remove", _of(rds, end)), again)
-                  for end in config.links]
+        steps += [Step(f"{secondary}: remove link {end.name}", Call(secondary, "link.remove", _of(rds, end)),
+                       _relink(rds, rds.member(end.remote_host), far, new)) for end in far.info.config.links]
+    for other in rds.members:
+        if (near := other.link_to(secondary)) is not None:
+            remove = Call(other.host.name, "link.remove", _of(rds, near))
+            # Both ends come back when the far one is taken back
+            steps.append(Step(f"{other.host.name}: remove link {near.name}", remove, (remove,)))
+    if far is not None:
+        request = RvgDelete(dg=rds.dg, name=rds.name)
         steps.append(Step(f"{secondary}: remove RVG {rds.name}; its volumes keep their data",
-                          Call(secondary, "rvg.delete", RvgDelete(dg=rds.dg, name=rds.name)), (back,)))
-    if primary is not None and link is not None:
-        steps.append(Step(f"{primary.host.name}: remove link {link.name}",
-                          Call(primary.host.name, "link.remove", _of(rds, link))))
+                          Call(secondary, "rvg.delete", request)))
     return Plan(tuple(steps))
 
 
-def _relink(rds: Rds, primary: Member | None, far: Member | None, fresh: Fresh) -> tuple[Call, ...]:
+def _relink(rds: Rds, other: Member | None, far: Member, new: Callable[[], Fresh]) -> tuple[Call, ...]:
     """Calls that pair both ends again, with a new key: the old one is not told. A stopped link loses nothing by it."""
-    if primary is None or far is None:
-        return ()
-    old = primary.link_to(far.host.name)
-    if old is None:
+    old = other.link_to(far.host.name) if other is not None else None
+    if other is None or old is None:
         return ()
     config = far.info.config
     wanted = Wanted(rds.dg, rds.name, tuple(v.name for v in config.volumes), config.srl.name)
-    added = [step.do for step in link_steps(primary.host, far.host, wanted, old.attributes, fresh)]
-    return (Call(primary.host.name, "link.remove", _of(rds, old)), *added)
+    added = [step.do for step in link_steps(other.host, far.host, wanted, old.attributes, new())]
+    return (Call(other.host.name, "link.remove", _of(rds, old)), *added)
 
 
 def _of(rds: Rds, link: LinkConfig) -> LinkOf:

@@ -7,14 +7,17 @@ error.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from volrep.engine.api import RvgInfo
 from volrep.model.attributes import effective
-from volrep.model.status import LinkState, LinkStatus, RvgStatus
+from volrep.model.config import Role
+from volrep.model.status import LinkState, LinkStatus, RvgStatus, SinceFork
+from volrep.model.units import format_size
 from volrep.rds import pins
+from volrep.rds.sites import ACTING, PRIMARY_PRIMARY
 from volrep.rds.world import Member, Rds, World
 
 Document = dict[str, Any]
@@ -38,7 +41,27 @@ def _rds(rds: Rds) -> Document:
     return {"dg": rds.dg, "rvg": rds.name, "rds_id": rds.rds_id,
             "primary": member_document(primaries[0]) if primaries else None,
             "secondaries": [member_document(m) for m in (*primaries[1:], *rds.secondaries)],
+            "hosts": [_host(member) for member in rds.members],
             "config_errors": config_errors(rds)}
+
+
+def _host(member: Member) -> Document:
+    """One host in a list to choose from."""
+    flags, status = set(_flags(member)), member.info.status
+    return {"host": member.host.name, "role": role_word(member), "split": PRIMARY_PRIMARY in flags,
+            "diverged": bool(flags & {ACTING, PRIMARY_PRIMARY}),
+            "waiting": status is not None and bool(status.asking)}
+
+
+def _flags(member: Member) -> Sequence[str]:
+    return member.info.status.role_flags if member.info.status is not None else []
+
+
+def role_word(member: Member) -> str:
+    """For operators: an old Primary that was superseded is neither Primary nor Secondary."""
+    if ACTING in _flags(member):
+        return "acting Secondary"
+    return "Primary" if member.info.config.role is Role.PRIMARY else "Secondary"
 
 
 def member_document(member: Member) -> Document:
@@ -48,7 +71,8 @@ def member_document(member: Member) -> Document:
     return {
         "host": member.host.name, "rvg": config.name, "dg": config.dg, "role": config.role.value,
         "state": status.state.value if status is not None else NOT_KNOWN,
-        "kstate": status.kstate.value if status is not None else "RECOVER",
+        "kstate": status.kstate.value if status is not None else "RECOVER", **role_document(status),
+        "startup": config.startup.value,
         "problem": info.problem or (status.reason if status is not None else ""),
         "flags": status.flags if status is not None else [], "damage": damage_document(status),
         "volumes": [{"name": v.name, "size_bytes": v.size_bytes} for v in config.volumes],
@@ -99,7 +123,7 @@ def config_errors(rds: Rds) -> list[Document]:
     """What does not fit between the hosts of one data set: [{"host", "message"}]."""
     errors: list[Document] = []
     primaries = rds.primaries
-    if len(primaries) > 1:
+    if len(primaries) > 1 and not any(_conflict(m) for m in primaries):
         errors += [{"host": m.host.name, "message": "Primary-Primary configuration"} for m in primaries]
     if not primaries:
         errors.append({"host": "", "message": "no host that answers holds the Primary"})
@@ -108,6 +132,7 @@ def config_errors(rds: Rds) -> list[Document]:
             errors.append({"host": host, "message": "host unreachable"})
         elif rds.member(host) is None:
             errors.append({"host": host, "message": f"the Primary has a link to {host}, which has no such RVG"})
+    errors += [{"host": m.host.name, "message": said} for m in rds.members if (said := _conflict(m))]
     errors += [{"host": m.host.name, "message": f"RVG is not running: {m.info.problem}"}
                for m in rds.members if m.info.status is None]
     errors += [{"host": m.host.name, "message": f"RVG failed: {m.info.status.reason}"}
@@ -117,17 +142,47 @@ def config_errors(rds: Rds) -> list[Document]:
     return errors
 
 
+def _conflict(member: Member) -> str:
+    """A host that knows of another reign than its own: since when, and what it wrote that the other lacks."""
+    status = member.info.status
+    if status is None or not {ACTING, PRIMARY_PRIMARY} & set(status.role_flags):
+        return ""
+    rival = status.superseded_by
+    other = rival.host if rival is not None and rival.host else "another host"
+    since = f" since {iso(rival.since_ns)}" if rival is not None and rival.since_ns else ""
+    what = f"acting Secondary: superseded by {other}" if ACTING in status.role_flags else \
+        f"Primary-Primary configuration with {other}"
+    return f"{what}{since}; {since_fork_words(status.since_fork)} of its own since the fork"
+
+
+def since_fork_words(found: SinceFork | None) -> str:
+    """`12 writes, 48k`, or that nobody knows."""
+    if found is None:
+        return "an unknown number of writes"
+    return f"{'' if found.complete else 'at least '}{found.writes} writes, {format_size(found.bytes)}"
+
+
+def since_fork_document(found: SinceFork | None) -> Document | None:
+    if found is None:
+        return None
+    return {"writes": found.writes, "bytes": found.bytes, "first": iso(found.first_ns) if found.first_ns else "",
+            "last": iso(found.last_ns) if found.last_ns else "", "complete": found.complete}
+
+
+def role_document(status: RvgStatus | None) -> Document:
+    """What is said of every RVG of its part in changes of the Primary role."""
+    rival = status.superseded_by if status is not None else None
+    return {"role_flags": status.role_flags if status is not None else [],
+            "generation": status.generation if status is not None else None,
+            "since_fork": since_fork_document(status.since_fork) if status is not None else None,
+            "superseded_by": {"host": rival.host, "since": iso(rival.since_ns) if rival.since_ns else "",
+                              "since_fork": since_fork_document(rival.since_fork)} if rival is not None else None,
+            "asking": status.asking if status is not None else []}
+
+
 def _differences(primary: Member, secondary: Member) -> list[Document]:
     host = secondary.host.name
-    ours = [(v.name, v.size_bytes) for v in primary.info.config.volumes]
-    theirs = [(v.name, v.size_bytes) for v in secondary.info.config.volumes]
-    messages = []
-    sizes = dict(theirs)
-    if [name for name, _ in ours] != [name for name, _ in theirs]:
-        messages.append(f"volumes differ: {', '.join(n for n, _ in theirs)} here, "
-                        f"{', '.join(n for n, _ in ours)} on {primary.host.name}")
-    messages += [f"size mismatch: volume {name} has {sizes[name]} bytes here, {size} on {primary.host.name}"
-                 for name, size in ours if name in sizes and sizes[name] != size]
+    messages = differences(primary, secondary)
     near, far = primary.link_to(host), secondary.link_to(primary.host.name)
     if near is None or far is None or near.link_id != far.link_id:
         messages.append(f"the link to {primary.host.name} has one end only")
@@ -136,6 +191,19 @@ def _differences(primary: Member, secondary: Member) -> list[Document]:
             messages.append(f"{one.host.name} knows {other.host.name} by {' and '.join(wrong)}: "
                             f"`volrep -H {other.host.name} engine rebuild` puts that right")
     return [{"host": host, "message": message} for message in messages]
+
+
+def differences(primary: Member, secondary: Member) -> list[str]:
+    """What keeps the volumes of the two from being copies of each other."""
+    ours = [(v.name, v.size_bytes) for v in primary.info.config.volumes]
+    theirs = [(v.name, v.size_bytes) for v in secondary.info.config.volumes]
+    messages = []
+    sizes = dict(theirs)
+    if [name for name, _ in ours] != [name for name, _ in theirs]:
+        messages.append(f"volumes differ: {', '.join(n for n, _ in theirs)} here, "
+                        f"{', '.join(n for n, _ in ours)} on {primary.host.name}")
+    return messages + [f"size mismatch: volume {name} has {sizes[name]} bytes here, {size} on {primary.host.name}"
+                       for name, size in ours if name in sizes and sizes[name] != size]
 
 
 # ---- replication status
@@ -159,6 +227,7 @@ def _primary(member: Member) -> Document:
             "state": status.state.value if status is not None else NOT_KNOWN,
             "kstate": status.kstate.value if status is not None else "RECOVER",
             "flags": status.flags if status is not None else [], "damage": damage_document(status),
+            **role_document(status),
             "io": "enabled" if status is not None and status.kstate.value == "ENABLED" else "disabled",
             "volumes": len(config.volumes), "total_secondaries": len(config.links),
             "writes": status.writes if status is not None else 0,
@@ -172,7 +241,8 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
     far = rds.member(host)
     link = primary.link_status(host) if primary is not None else None
     config = primary.link_to(host) if primary is not None else None
-    back = far.info.config.links if far is not None else []
+    back = [end for end in far.info.config.links if primary is None or end.remote_host == primary.host.name
+            ] if far is not None else []
     attributes = effective(config.attributes if config is not None else (back[0].attributes if back else {}))
     sync = link.sync if link is not None else None
     srl = primary.info.status.srl if primary is not None and primary.info.status is not None else None
@@ -199,6 +269,7 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
         {"from_lsn": 0, "to_lsn": 0},
         "verify_problem": link.verify_problem if link is not None else "",
         "mismatches": max(link.mismatches if link is not None else 0, _mismatches_there(far, primary)),
+        **role_document(far.info.status if far is not None else None),
     }
 
 

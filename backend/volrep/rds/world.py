@@ -72,13 +72,13 @@ class Rds:
         return [m for m in self.members if m.info.config.role is Role.SECONDARY]
 
     def primary(self) -> Member:
-        """The one Primary. Raises VR-1302, VR-1303."""
+        """The one Primary. Raises VR-1302, VR-1364."""
         found = self.primaries
         if not found:
             silent = f" ({', '.join(self.silent)} did not answer)" if self.silent else ""
             raise VolrepError(messages.NO_PRIMARY, rvg=self.name, silent=silent)
         if len(found) > 1:
-            raise VolrepError(messages.TWO_PRIMARIES, rvg=self.name, dg=self.dg,
+            raise VolrepError(messages.PRIMARY_PRIMARY, rvg=self.name, dg=self.dg,
                               hosts=", ".join(m.host.name for m in found))
         return found[0]
 

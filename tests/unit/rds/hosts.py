@@ -5,6 +5,8 @@ They know as much of the API as plans rely on: idempotent creation and removal, 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from volrep.rds.world import HostView, World
 
 MIB = 1 << 20
 DG = "hrdg"
-FRESH = Fresh("rds-1", "rvg-1", "rvg-2", "link-1", "ab" * 32)
+FRESH = Fresh("rds-1", "rvg-1", "rvg-2", "link-1", "ab" * 32, "cd" * 8)
 VOLUMES = {"dv01": 64 * MIB, "dv02": 32 * MIB, "srl": 128 * MIB}
 
 
@@ -149,7 +151,13 @@ def gone(host: str) -> VolrepError:
 def fresh(number: int) -> Fresh:
     """Another set of identities for each number."""
     return replace(FRESH, rds_id=f"rds-{number}", primary_rvg_id=f"p-{number}", secondary_rvg_id=f"s-{number}",
-                   link_id=f"link-{number}", key=f"{number:064x}")
+                   link_id=f"link-{number}", key=f"{number:064x}", reign=f"{number:016x}")
+
+
+def numbered(first: int = 100) -> Callable[[], Fresh]:
+    """Another set at every call, the same in every run."""
+    count = itertools.count(first)
+    return lambda: fresh(next(count))
 
 
 PRIMARY, SECONDARY = Role.PRIMARY, Role.SECONDARY

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.rds.hosts import DG, FRESH, MIB, VOLUMES, Hosts, fresh
+from tests.unit.rds.hosts import DG, FRESH, MIB, VOLUMES, Hosts, fresh, numbered
 from volrep.model.errors import VolrepError
 from volrep.model.status import LinkState
 from volrep.rds import plan_rds
@@ -30,14 +30,15 @@ def made(*names: str) -> Hosts:
     drive(plan_rds.plan_createpri(hosts.world(), names[0], WANTED, fresh(1)), hosts, silently)
     for number, name in enumerate(names[1:], 2):
         world = hosts.world()
-        drive(plan_rds.plan_addsec(world, world.rds(DG, "hr_rvg"), names[0], name, {}, fresh(number)), hosts, silently)
+        drive(plan_rds.plan_addsec(world, world.rds(DG, "hr_rvg"), names[0], name, {}, numbered(10 * number)),
+              hosts, silently)
     hosts.calls.clear()
     return hosts
 
 
 def delsec(hosts: Hosts, secondary: str = "tokyo", *, force: bool = False, number: int = 9) -> Plan:
     world = hosts.world()
-    return plan_rds.plan_delsec(world, world.rds(DG, "hr_rvg"), secondary, fresh(number), force=force)
+    return plan_rds.plan_delsec(world, world.rds(DG, "hr_rvg"), secondary, numbered(number), force=force)
 
 
 def refusal(act: Callable[[], object]) -> str:
@@ -120,13 +121,31 @@ def test_delsec_broken_off_behind_any_step_is_finished_by_the_same_command() -> 
         assert [link.remote_host for link in hosts.rvgs["london", DG, "hr_rvg"].links] == ["paris"], done
 
 
+def test_every_pair_of_hosts_has_a_link_of_its_own_and_delsec_takes_all_of_one_host() -> None:
+    hosts = made("london", "tokyo", "paris")
+    ends = {(host, link.remote_host): link.link_id for (host, _, _), config in hosts.rvgs.items()
+            for link in config.links}
+    assert len(ends) == 6
+    assert all(ends[a, b] == ends[b, a] for a, b in ends)
+    assert len(set(ends.values())) == 3
+    assert addsec_to(hosts, "paris").steps == ()
+    for failing in range(1, 6):
+        hosts = made("london", "tokyo", "paris")
+        before, plan = hosts.snapshot(), delsec(hosts, "paris")
+        hosts.fail_at = failing
+        assert refusal(lambda: drive(plan, hosts, silently)) == "VR-1700"  # noqa: B023  # called at once
+        assert hosts.snapshot() == before
+    drive(delsec(hosts, "paris"), hosts, silently)
+    assert {link.remote_host for config in hosts.rvgs.values() for link in config.links} == {"london", "tokyo"}
+
+
 def test_delsec_wants_replication_stopped_first_unless_forced() -> None:
     hosts = made("london", "tokyo")
     (link,) = hosts.rvgs["london", DG, "hr_rvg"].links
     hosts.states["london", link.link_id] = LinkState.ACTIVE
     assert refusal(lambda: delsec(hosts)) == "VR-1320"
     assert [step.do.method for step in delsec(hosts, force=True).steps] == [
-        "link.stop", "link.remove", "rvg.delete", "link.remove"]
+        "link.stop", "link.remove", "link.remove", "rvg.delete"]
 
 
 def test_a_secondary_that_is_gone_for_good_is_removed_by_force_alone() -> None:
@@ -146,7 +165,7 @@ def test_createpri_said_again_finds_its_work_done_and_another_set_of_volumes_ref
 
 def addsec_to(hosts: Hosts, secondary: str = "tokyo", primary: str = "london", **attributes: str) -> Plan:
     world = hosts.world()
-    return plan_rds.plan_addsec(world, world.rds(DG, "hr_rvg"), primary, secondary, attributes, fresh(5))
+    return plan_rds.plan_addsec(world, world.rds(DG, "hr_rvg"), primary, secondary, attributes, numbered(5))
 
 
 def test_addsec_refuses_what_does_not_fit_before_the_first_step() -> None:

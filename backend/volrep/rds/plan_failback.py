@@ -1,0 +1,116 @@
+"""Plans that bring an old Primary back: fbsync, makesec, and elect after a split brain. Pure.
+
+What the loser wrote beyond the fork is overwritten only by these, never by itself, and its own host keeps the list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from volrep.model.config import StartMethod
+from volrep.model.errors import VolrepError
+from volrep.model.hooks import HookEvent
+from volrep.model.messages import rds as messages
+from volrep.model.status import LinkState
+from volrep.model.worker import PromoteHow
+from volrep.rds.role_steps import New, hook_steps, makesec_step, pairs, promote_call, start_step
+from volrep.rds.sites import PRIMARY_PRIMARY, Site, Sites
+from volrep.rds.step import Plan, Step
+
+# ---- fbsync
+
+
+def plan_fbsync(sites: Sites, host: str, new: New) -> Plan:
+    """`host` may be "" when one host is an acting Secondary. Raises VR-1302, VR-1362 to VR-1364."""
+    primary, loser = the_primary(sites), _acting(sites, host)
+    status = primary.link_status(loser.host)
+    if status is not None and status.state is LinkState.ACTIVE:
+        return Plan(notes=(f"{loser.host} is being brought back already",))
+    made, ids = pairs(sites, primary.host, [loser], None, new)
+    rds, start = sites.rds, start_step(sites, primary.host, loser.host, ids[loser.host], StartMethod.FAILBACK)
+    return Plan((*made, replace(start, needed=True)),
+                (f"when {loser.host} is consistent again: volrep -g {rds.dg} migrate {rds.name} {loser.host}",))
+
+
+def the_primary(sites: Sites) -> Site:
+    """Raises VR-1302, VR-1364."""
+    sites.rds.primary()
+    assert sites.primary is not None
+    return sites.primary
+
+
+def _acting(sites: Sites, host: str) -> Site:
+    rds = sites.rds
+    if not host:
+        if len(sites.acting) > 1:
+            names = [site.host for site in sites.acting]
+            raise VolrepError(messages.SECONDARY_UNNAMED, rvg=rds.name, count=len(names), known=", ".join(names))
+        if not sites.acting:
+            silent = f" ({', '.join(rds.silent)} did not answer)" if rds.silent else ""
+            raise VolrepError(messages.NONE_ACTING, rvg=rds.name, dg=rds.dg, silent=silent)
+        return sites.acting[0]
+    site = sites[host]
+    if not site.acting:
+        found = site.problem or (f"it is a {site.role.value}" if site.role is not None else "nothing is known of it")
+        raise VolrepError(messages.NOT_ACTING, host=host, rvg=rds.name, dg=rds.dg, found=found)
+    return site
+
+
+# ---- makesec
+
+
+def plan_makesec(sites: Sites, host: str, survivor: str, new: New, *, force: bool) -> Plan:
+    """`host` (or, when "", the one other Primary) becomes an acting Secondary of `survivor`.
+
+    Raises VR-1362, VR-1368.
+    """
+    keeper = _survivor(sites, survivor)
+    losers = [site for site in (*sites.primaries, *sites.acting) if site.host != survivor]
+    if host:
+        losers = [site for site in losers if site.host == host]
+    if len(losers) != 1:
+        raise VolrepError(messages.NOT_ACTING, host=host or "nobody", rvg=sites.rds.name, dg=sites.rds.dg,
+                          found=sites[host].problem or "it is neither Primary nor acting Secondary" if host else
+                          f"{len(losers)} hosts beside {survivor} are or were Primary")
+    loser = losers[0]
+    steps = _step_down(sites, loser, survivor, "makesec", force=force)
+    made, _ = pairs(sites, keeper.host, [loser], None, new)
+    rds = sites.rds
+    return Plan((*steps, *made), (f"then copy what differs: volrep -g {rds.dg} fbsync {rds.name} {loser.host}; or "
+                                  f"everything: volrep -g {rds.dg} -a startrep {rds.name} {loser.host}",))
+
+
+def _survivor(sites: Sites, host: str) -> Site:
+    site = sites[host]
+    if not site.is_primary or not site.running:
+        found = site.problem or ("it is an acting Secondary" if site.acting else "it is a Secondary")
+        raise VolrepError(messages.NOT_A_PRIMARY, host=host, rvg=sites.rds.name, dg=sites.rds.dg, found=found)
+    return site
+
+
+def _step_down(sites: Sites, loser: Site, survivor: str, reason: str, *, force: bool) -> list[Step]:
+    """Its engine runs the hooks that come afterwards, as whenever a Primary gives way."""
+    if loser.acting:
+        return []
+    return [*hook_steps(sites, loser.host, HookEvent.PRE_DEMOTE, reason, survivor),
+            makesec_step(sites, loser.host, force=force)]
+
+
+# ---- elect
+
+
+def plan_elect(sites: Sites, survivor: str, new: New) -> Plan:
+    """Every other Primary steps down, and what differs is copied to it. Raises VR-1365, VR-1368."""
+    keeper = _survivor(sites, survivor)
+    losers = [site for site in (*sites.primaries, *sites.acting) if site.host != survivor]
+    if not losers:
+        other = next((site.host for site in sites.others(survivor)), "HOST")
+        raise VolrepError(messages.NOTHING_TO_ELECT, rvg=sites.rds.name, dg=sites.rds.dg, primary=survivor, host=other)
+    steps = [step for loser in losers for step in _step_down(sites, loser, survivor, "elect", force=True)]
+    if PRIMARY_PRIMARY in keeper.flags:
+        steps.append(Step(f"{survivor}: begin a reign above all others",
+                          promote_call(sites, survivor, PromoteHow.ELECT, new), final=True))
+    made, ids = pairs(sites, survivor, losers, None, new)
+    steps += [*made, *(start_step(sites, survivor, loser.host, ids[loser.host], StartMethod.FAILBACK)
+                       for loser in losers)]
+    return Plan(tuple(steps), (f"how far it is: volrep -g {sites.rds.dg} repstatus {sites.rds.name}",))

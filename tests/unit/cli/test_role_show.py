@@ -1,0 +1,93 @@
+"""The verbs of the Primary role as text and as documents: what an operator must see is in both."""
+
+from __future__ import annotations
+
+from tests.unit.rds.hosts import numbered
+from tests.unit.rds.role_hosts import NOW_NS, roles, split
+from volrep.cli import role_show, show
+from volrep.model.hooks import HookEvent
+from volrep.model.status import Rival, SinceFork
+from volrep.rds import plan_failback, plan_roles, report, report_roles
+from volrep.rds.readiness import for_migrate, for_takeover
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def test_a_dry_run_shows_all_hosts_side_by_side_and_every_step() -> None:
+    hosts = roles("london", "tokyo", "paris")
+    hosts.connections["london"], hosts.ends["tokyo"] = 2, 4000
+    hosts.hooks = {"london": {HookEvent.PRE_DEMOTE: ["10-db"]}}
+    sites = hosts.sites()
+    plan = plan_roles.plan_migrate(sites, "tokyo", numbered(), drain=False)
+    document = report_roles.review(sites, "migrate", "tokyo", for_migrate(sites, "tokyo"), plan, None, NOW_NS)
+    assert [(s["host"], s["role"], s["after"]) for s in document["sites"]] == [
+        ("london", "Primary", "Secondary"), ("paris", "Secondary", "follows"), ("tokyo", "Secondary", "Primary")]
+    assert document["steps"][2]["do"]["request"]["expect_lsn"] == "(end_lsn as answered)"
+    said = lines(role_show.review(document))
+    assert "london paris tokyo" in said
+    assert "now Primary Secondary Secondary" in said
+    assert "connections 2 - -" in said
+    assert "lost: nothing" in said
+    assert "1. london: hooks pre-demote (10-db)" in said
+    assert said[-3] == "together about 2.0s, and the time of the hooks"
+
+
+def test_a_refused_takeover_shows_the_same_list_as_validate() -> None:
+    hosts = roles("london", "tokyo")
+    hosts.silent.add("london")
+    hosts.consistent["tokyo"] = False
+    hosts.missing["tokyo"] = 3
+    sites = hosts.sites()
+    document = report_roles.validate(sites, NOW_NS)
+    (tokyo,) = (site for site in document["sites"] if site["host"] == "tokyo")
+    assert tokyo["takeover"]["items"] == [report_roles.item_document(item)
+                                         for item in for_takeover(sites, "tokyo", NOW_NS)]
+    assert not report_roles.all_ready(document)
+    text = role_show.validate(document)
+    assert "tokyo: ready for takeover: NO" in text
+    assert "NO   data" in text
+    assert "3 writes, 1.5k that the Primary announced were not received" in text
+    assert "-> let its Primary finish it" in text
+
+
+def test_a_primary_that_runs_does_not_make_its_secondary_unready() -> None:
+    document = report_roles.validate(roles("london", "tokyo").sites(), NOW_NS)
+    assert report_roles.all_ready(document)
+    assert "ready for takeover: yes (london answers and is the Primary)" in role_show.validate(document)
+
+
+def test_candidates_are_ranked_and_the_others_say_why_not() -> None:
+    hosts = roles("london", "paris", "rome", "tokyo")
+    hosts.silent.add("london")
+    hosts.ends["tokyo"] += 1024
+    hosts.consistent["rome"] = False
+    document = report_roles.candidates(hosts.sites(), NOW_NS)
+    assert [(row["host"], row["rank"], row["lacks_bytes"]) for row in document["candidates"]] == [
+        ("tokyo", 1, 0), ("paris", 2, 1024), ("london", None, None), ("rome", None, None)]
+    text = role_show.candidates(document)
+    assert "best: tokyo" in text
+    assert "lacks 1k that the best holds" in text
+    assert "did not answer: london" in text
+
+
+def test_a_split_brain_is_shown_by_every_verb_that_shows() -> None:
+    hosts = split("london", "tokyo")
+    world = hosts.world()
+    for view in world.hosts:
+        status = view.rvgs[0].status
+        assert status is not None
+        status.since_fork = SinceFork(writes=12, bytes=49152, first_ns=10**18, last_ns=10**18, complete=True)
+        status.superseded_by = Rival(host="the other", generation=2, reign="ab" * 8, fork_lsn=1, since_ns=10**18)
+    rds = world.rds("hrdg", "hr_rvg")
+    text = show.repstatus(report.repstatus(world, rds), long=False)
+    assert text.count("Primary-Primary configuration with the other since 2001-09-09T01:46:40.000+00:00; "
+                      "12 writes, 48k of its own since the fork") == 2
+    assert "Other Primary:" in text
+    assert "primary_primary" in show.printrvg(report.printrvg(world, [rds]), long=False)
+    sites = hosts.sites()
+    plan = plan_failback.plan_elect(sites, "tokyo", numbered())
+    document = report_roles.review(sites, "elect", "tokyo", [], plan, None, NOW_NS)
+    assert document["lost"] == ["what london wrote since the fork is overwritten: an unknown number of writes"]
+    assert [s["after"] for s in document["sites"]] == ["Secondary", "Primary"]
