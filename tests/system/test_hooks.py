@@ -49,11 +49,13 @@ def engine() -> Generator[HookedEngine]:
     try:
         yield made
     finally:
-        for attached in made.client.call("attach.list").attached:
-            made.client.call("attach.remove", VolumeRef(dg=attached.dg, name=attached.volume))
-        made.client.close()
-        made.process.stop()
-        shutil.rmtree(folder)
+        try:
+            for attached in made.client.call("attach.list").attached:
+                made.client.call("attach.remove", VolumeRef(dg=attached.dg, name=attached.volume))
+        finally:
+            made.client.close()
+            made.process.stop()
+            shutil.rmtree(folder)
 
 
 def test_postgresql_moves_with_the_hooks_of_the_package(engine: HookedEngine) -> None:
