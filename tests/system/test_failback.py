@@ -104,6 +104,20 @@ def test_autofb_needs_no_operator(make_rds: MakeRds) -> None:
     wait_for(lambda: not rds.primary.status().role_flags, "the failback is over")
 
 
+def test_autofb_waits_however_much_is_written(make_rds: MakeRds) -> None:
+    """The log goes round several times: that is no reason to give the old Primary up."""
+    rds = make_rds(volumes=[8 * MIB], srl_bytes=17 * MIB)
+    london, tokyo = rds.everybody
+    part(rds, [5], [6], autofb=True)
+    client = NbdClient(tokyo.uri(0))
+    for number in range(40):
+        client.write(number % 2 * MIB, stamp(number + 1) * 256)
+    client.close()
+    assert rds.link_status(tokyo, london).state == LinkState.ACTIVE
+    london.start()
+    rds.assert_equal()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_kill_9_of_either_side_repeats_the_failback(make_rds: MakeRds, seed: int) -> None:
     rds = make_rds(volumes=[32 * MIB], srl_bytes=17 * MIB)

@@ -38,6 +38,8 @@ async def create(host: Host, request: RvgCreate, client: str) -> RvgInfo:
         wanted = RvgObject(**request.model_dump())
         async with host.volumes_lock:
             existing = host.store.rvg(request.dg, request.name)
+            if existing is not None:  # role and attributes may have changed since it was created
+                wanted = wanted.model_copy(update={"role": existing.role, "startup": existing.startup})
             if existing is not None and existing != wanted:
                 raise VolrepError(messages.RVG_EXISTS, dg=request.dg, rvg=request.name, host=host.name)
             if existing is not None:

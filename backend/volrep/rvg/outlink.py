@@ -15,7 +15,6 @@ from volrep.link.frames import BadFrame, FrameType, frame, json_frame
 from volrep.link.negotiate import (
     Detach,
     Later,
-    Order,
     OurLog,
     Refuse,
     Rewind,
@@ -223,8 +222,15 @@ class OutLink:
 
     def overflow(self) -> None:
         """The SRL needs the room that this link still holds."""
-        if self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL):
+        if self.active and not self.mind.delivered and self._copies_what_differs():
+            self.mind.acked_lsn = self._primary.journal.end_lsn  # whoever comes needs no log
+        elif self.mind.state in (LinkState.ACTIVE, LinkState.PAUSE, LinkState.FAIL):
             self._leave(LinkEvent.OVERFLOW, "the SRL overflowed")
+
+    def _copies_what_differs(self) -> bool:
+        """Whether the other host, when it comes, is made equal by a failback, by order or by itself."""
+        method = self.mind.method
+        return method == StartMethod.FAILBACK or (method == StartMethod.FOLLOW and self._primary.tracking.auto)
 
     def distrust(self, reason: str) -> None:
         """This Primary's volumes are not what the log made of them: the Secondary cannot be equal."""
@@ -308,11 +314,6 @@ class OutLink:
     def _sync_ack(self) -> str:
         return effective(self.config.attributes)["sync_ack"]
 
-    def _order(self) -> Order:
-        mind = self.mind
-        return Order(mind.order_id, mind.begin_lsn, mind.consistent and not mind.syncing, mind.delivered,
-                     StartMethod(mind.method))
-
     def welcomed(self, welcome: Welcome) -> Start | Rewind | Later | Detach:
         mind, journal = self.mind, self._primary.journal
         self._primary.yielded(self.config.remote_host)
@@ -321,15 +322,16 @@ class OutLink:
             return Later("asked before serving")
         if not self.active:
             return Later("no longer wanted")
-        if self._autosync and mind.syncing and not mind.delivered and welcome.order_id != mind.order_id:
-            mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # nothing was copied yet: begin at the newest
+        nothing_copied = mind.syncing and not mind.delivered and welcome.order_id != mind.order_id
+        if nothing_copied and mind.method == StartMethod.AUTOSYNC:
+            mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # begin at the newest
         if mind.delivered or mind.method in (StartMethod.FOLLOW, StartMethod.FAILBACK):
             mind.consistent = welcome.consistent and not mind.syncing  # it knows better
             self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
         log = OurLog(journal.header.history, journal.retained_lsn(), journal.durable_lsn)
-        decision = decide(self._order(), welcome, log, self._sync_ack())
+        decision = decide(self.mind.order(), welcome, log, self._sync_ack())
         if isinstance(decision, Detach) and self._fails_back_by_itself(welcome):
-            decision = decide(self._order(), welcome, log, self._sync_ack())
+            decision = decide(self.mind.order(), welcome, log, self._sync_ack())
         if isinstance(decision, Start) and decision.mode == StartMode.STREAM:
             decision = differs(journal, welcome) or decision
         if isinstance(decision, Start):
@@ -337,10 +339,6 @@ class OutLink:
         elif isinstance(decision, Rewind):
             self._rewind_lsn = decision.lsn
         return decision
-
-    @property
-    def _autosync(self) -> bool:
-        return self.mind.method == StartMethod.AUTOSYNC
 
     def _fails_back_by_itself(self, welcome: Welcome) -> bool:
         """-autofb: the old Primary has returned; what would make the link STALE becomes a failback."""
@@ -398,7 +396,7 @@ class OutLink:
                 self._begin_copy(union)
                 self._primary.emit("resync_started", f"{self.config.remote_host}: failback started, "
                                                      f"{mind.copy_bytes} bytes differ")
-                start = begin(self._order(), journal.header.history, self._sync_ack())
+                start = begin(self.mind.order(), journal.header.history, self._sync_ack())
                 self._started(start)
                 sender.begin(start)
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from volrep.link.negotiate import Order
 from volrep.model.attributes import effective
-from volrep.model.config import LinkConfig
+from volrep.model.config import LinkConfig, StartMethod
 from volrep.model.status import LinkState
 
 
@@ -25,6 +26,11 @@ class Remembered:
     consistent_after_lsn: int = 0  # all regions copied: consistent when this is applied there
     consistent: bool = False
     copy_bytes: int = 0  # of a failback: what was to be copied when it began
+
+    def order(self) -> Order:
+        """The last order, as `link.negotiate` asks for it."""
+        return Order(self.order_id, self.begin_lsn, self.consistent and not self.syncing, self.delivered,
+                     StartMethod(self.method))
 
 
 def connection_part(config: LinkConfig) -> tuple[object, ...]:

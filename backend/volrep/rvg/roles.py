@@ -194,6 +194,7 @@ class Roles:
         tail = [] if asked.how is PromoteHow.MIGRATE else self.secondary.tail()
         begun_lsn = self.journal.end_lsn
         self.journal.release_role()
+        self._watch_failure()
         header.role = Role.PRIMARY.value
         header.incarnation = max(header.incarnation, self.secondary.incarnation) + 1
         header.acting_secondary = False
