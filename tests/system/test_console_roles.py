@@ -56,7 +56,10 @@ def test_the_role_moves_there_and_back_by_the_console_alone(pair: TestBed) -> No
         screen.text("london")
         screen.keys("Tab", "Tab", "Enter")
         screen.until("^ Command: OK", SLOW_S)
-        screen.keys("F3", "F3")
+        screen.keys("F3")
+        screen.until("Entry Fields")
+        screen.keys("F3")
+        screen.until(r"\A.*\[role\]$")
 
         tokyo.start_sshd()
         tokyo.engine.start()
