@@ -212,6 +212,8 @@ class Host:
 
     def close(self) -> None:
         self.stop()
+        with contextlib.suppress(OSError):  # closed before
+            self.listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self.listener.close()
 
     def data(self, index: int) -> bytes:

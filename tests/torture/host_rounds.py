@@ -67,10 +67,10 @@ class DatabaseStage(HostStage):
 
 
 def database_round(stage: DatabaseStage) -> str:
-    """Something dies while both databases commit."""
+    """Something dies, or the network does, while both databases commit."""
     rng = stage.rng
     what = rng.choice(("Primary's worker", "Primary's engine", "Secondary's worker", "Secondary's engine",
-                       "Secondary's host", "PostgreSQL", "Primary's host", "Primary's host"))
+                       "Secondary's host", "link", "PostgreSQL", "Primary's host", "Primary's host"))
     clients = [Client(stage.server, number, stage.acked, rng) for number in range(CLIENTS)]
     stage.sqlite.start()
     before = list(stage.acked)
@@ -102,6 +102,10 @@ def _do(stage: DatabaseStage | FioStage, what: str) -> None:
         assert isinstance(stage, DatabaseStage)
         stage.server.kill()
         stage.kills += 1
+    elif what == "link":
+        stage.bed.cut_link("london", "tokyo")
+        pause(stage.rng, 0.1, 3.0)
+        stage.bed.restore_link("london", "tokyo")
     elif what.endswith("worker"):
         stage.kill_worker(host)
     elif what.endswith("engine"):
@@ -137,7 +141,7 @@ def fio_round(stage: FioStage) -> str:
         while any(job.poll() is None for job in jobs) and len(done) < 4:
             pause(rng, 0.05, 0.8)
             what = rng.choice(("Primary's worker", "Primary's worker", "Primary's engine", "Secondary's worker",
-                               "Secondary's engine", "Secondary's host"))
+                               "Secondary's engine", "Secondary's host", "link"))
             _do(stage, what)
             done.append(what)
         said = [job.communicate(timeout=FIO_S)[0] for job in jobs]

@@ -80,8 +80,10 @@ class HostStage:
         return self.rds.secondaries[0]
 
     def attach(self) -> None:
-        for name in self.mounts:
-            self.rds.volrep("-H", self.primary.name, "attach", name)
+        for name in self.mounts:  # refused while the RVG recovers
+            wait_for(lambda name=name: self.bed.operator.volrep(  # type: ignore[misc]  # bound here
+                "-g", self.rds.dg, "-H", self.primary.name, "attach", name, exit_code=None).returncode == 0,
+                DEADLINE_S, f"{name} to be attached")
         self.devices = {e["volume"]: e["device"] for e in self.rds.show("exports")["exports"]
                         if e["host"] == self.primary.name}
 
@@ -140,16 +142,8 @@ class HostStage:
         host.engine.start()
         wait_for(host.worker_pids, DEADLINE_S, f"a worker on {host.name}")
         if host is self.primary:
-            self._await_active()
             self.attach()
             self.mount()
-
-    def _await_active(self) -> None:
-        def serves() -> bool:
-            rows = [e for e in self.rds.show("exports")["exports"] if e["host"] == self.primary.name]
-            return len(rows) == len(self.mounts)
-
-        wait_for(serves, DEADLINE_S, "the exports of the Primary")
 
     # what the Secondary has
 

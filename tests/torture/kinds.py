@@ -56,6 +56,7 @@ KINDS: dict[str, Kind] = {
     "full": Kind("the file system under sparse volumes is full", partial(make_scene, volume_bytes=SPARSE_BYTES),
                  rounds.full_round, 6),
     "power": Kind("power loss at any recorded write or flush", PowerStage, PowerStage.lose_power, 15),
-    "database": Kind("SIGKILL of anything under PostgreSQL and SQLite", DatabaseStage, database_round, 12),
-    "fio": Kind("SIGKILL of workers, engines and the Secondary's host under fio", FioStage, fio_round, 2),
+    "database": Kind("SIGKILL of anything, and cut links, under PostgreSQL and SQLite", DatabaseStage, database_round,
+                     12),
+    "fio": Kind("SIGKILL of all but the Primary's host, and cut links, under fio", FioStage, fio_round, 2),
 }

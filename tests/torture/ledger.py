@@ -11,8 +11,7 @@ import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping
-
-from crc32c import crc32c
+from zlib import crc32
 
 BLOCK = 4096
 _UNIT = struct.Struct("<QIQI8x")  # sequence number, volume, block, CRC of these
@@ -28,9 +27,13 @@ class Violation(Exception):
 
 
 def stamp(number: int, place: Place) -> bytes:
-    """A block: one unit repeated, so that a block put together from two writes shows."""
+    """A block: one unit repeated, so that a block put together from two writes shows.
+
+    Not with CRC32C: data followed by its own CRC leaves a CRC as it was before, so all blocks would have the same
+    CRC32C, and the log could not tell a torn one from a whole one.
+    """
     volume, block = place
-    return _UNIT.pack(number, volume, block, crc32c(_PLACE.pack(number, volume, block))) * (BLOCK // _UNIT.size)
+    return _UNIT.pack(number, volume, block, crc32(_PLACE.pack(number, volume, block))) * (BLOCK // _UNIT.size)
 
 
 def read_stamps(volume: int, data: bytes | bytearray | memoryview) -> Found:

@@ -6,6 +6,8 @@
     per Secondary link (Primary): one region of 256 KiB, TLS 512 KiB
     Secondary: one log buffer (link.logbuffer, 11 MiB), one region of 1 MiB
     lag samples: LAG_SAMPLES_MAX x ~130 B                           4 MiB
+    recovery, before links and connections exist: log.recovery.CHUNK_BYTES and one record, 9 MiB; the records in
+    it as objects, at most 131,072 headers of 64 B x ~0.4 KiB      52 MiB
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from crc32c import crc32c
 
 from tests.torture.ledger import BLOCK, Ledger, Violation, read_stamps, stamp
 
@@ -22,6 +23,11 @@ def ledger() -> Ledger:
 def test_what_was_written_is_read() -> None:
     volume = stamp(7, (3, 0)) + bytes(BLOCK) + stamp(9, (3, 2))
     assert read_stamps(3, volume) == {(3, 0): 7, (3, 1): 0, (3, 2): 9}
+
+
+def test_the_log_can_tell_stamped_blocks_apart() -> None:
+    assert crc32c(stamp(1, A)) != crc32c(stamp(2, A))
+    assert crc32c(stamp(1, A)) != crc32c(stamp(2, A)[:2048] + stamp(1, A)[2048:])
 
 
 @pytest.mark.parametrize("block", [
