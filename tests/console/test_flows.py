@@ -352,3 +352,18 @@ async def test_line_mode_shows_the_review_as_text_first(fake: Fake, tmp_path: Pa
     said = await plain(fake, tmp_path, "migrate_select", "tokyo", "r", "yes", "<")
     assert said.index("$ volrep --dry-run -g hrdg -s migrate hr_rvg tokyo") < said.index("type yes to go on")
     assert [words[0] for words in fake.called()] == ["--dry-run", "-g"]
+
+
+async def test_f3_pressed_twice_goes_two_screens_back(console: Make) -> None:
+    app = console("display")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, on(app, MenuScreen))
+        await pilot.press("enter")
+        await until(pilot, on(app, DialogScreen))
+        await until(pilot, shows(app, "repstatus hr_rvg"))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "Command: OK"))
+        app.screen.action_cancel()  # type: ignore[attr-defined]  # a StatusScreen, as the answer shows
+        app.screen.action_cancel()  # type: ignore[attr-defined]  # before anything else could happen
+        await pilot.pause()
+        assert isinstance(app.screen, MenuScreen)

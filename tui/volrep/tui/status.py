@@ -152,11 +152,7 @@ class StatusScreen(Frame):
     # -- keys
 
     def action_cancel(self) -> None:
-        self.leave()
-
-    @work(exclusive=True, group="cancel")
-    async def leave(self) -> None:
-        """F3: close the find line, go back, or ask whether to interrupt."""
+        """Close the find line, go back (at once: F3 pressed twice is two steps back), or ask whether to interrupt."""
         find = self.query_one("#find", Input)
         if find.display:
             find.display = False
@@ -164,11 +160,16 @@ class StatusScreen(Frame):
         elif not self.running:
             self.console.back(to_menu=self.job.to_menu and self.exit_code == 0)
         else:
-            popup = ConfirmPopup("The command is still running. Work that it has handed to an engine goes on there.",
-                                 title="INTERRUPT THE COMMAND?", proceed="Interrupt",
-                                 command=self.console.program.show(self.job.words))
-            if await self.app.push_screen_wait(popup):
-                self.action_interrupt()
+            self.leave()
+
+    @work(exclusive=True, group="cancel")
+    async def leave(self) -> None:
+        """F3 while the command runs."""
+        popup = ConfirmPopup("The command is still running. Work that it has handed to an engine goes on there.",
+                             title="INTERRUPT THE COMMAND?", proceed="Interrupt",
+                             command=self.console.program.show(self.job.words))
+        if await self.app.push_screen_wait(popup):
+            self.action_interrupt()
 
     def action_interrupt(self) -> None:
         if self._process is not None and self.running:
