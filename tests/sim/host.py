@@ -26,6 +26,8 @@ from volrep.rvg.ports import WorkerPorts
 from volrep.rvg.primary import Primary
 from volrep.rvg.worker import Worker
 
+RESET_AT_ONCE = 0.04  # part of the connections that are reset between their set-up and their first byte
+
 Exported = Callable[["Process", int, Primary], None]
 """(process, volume index, service): an export has opened; applications may come."""
 
@@ -262,6 +264,8 @@ class SimDialler:
                     far_done(None, SetupError("connection reset"))
                     return
                 near, far = net.connect(here, there)
+                if world.random.random() < RESET_AT_ONCE:
+                    near.connection_broken()  # before anybody has said a word
                 target.loop.call_from_thread(lambda: far_done(far, None))
                 world.after(net.delay_s(there.name, here.name), lambda: finish(near, None))
 

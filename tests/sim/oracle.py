@@ -43,6 +43,7 @@ class Standing:
     """What is known of one Secondary."""
 
     promised_lsn: int = 0  # completed under synchronous replication that is in force
+    in_force_since_lsn: int = -1  # what was completed before may be on its way with sync_ack=data
     promised_durable: bool = False  # sync_ack=data: also after its loss of power
     acked_lsn: int = 0  # said to be durable, for this order
     order_id: str = ""
@@ -172,6 +173,10 @@ class Oracle:
                 if peer.undone or (peer.dead and not durable):
                     standing.promised_lsn = 0  # the process that had them is gone; the Primary has yet to hear of it
                     continue
+                if standing.in_force_since_lsn < 0:
+                    standing.in_force_since_lsn = self.history.end_lsn
+                if durable and self.history.completed_lsn <= standing.in_force_since_lsn:
+                    continue
                 standing.promised_lsn = self.history.completed_lsn
                 standing.promised_durable = durable
                 self._check_promise(name)
@@ -183,7 +188,9 @@ class Oracle:
         for link in here.links.values():
             standing = self.standings[link.config.remote_host]
             if not link.in_force:
-                standing.promised_lsn = 0
+                standing.promised_lsn, standing.in_force_since_lsn = 0, -1
+            elif standing.in_force_since_lsn < 0:
+                standing.in_force_since_lsn = self.history.end_lsn
             if link.mind.order_id:
                 self.orders.add(link.mind.order_id)
 
