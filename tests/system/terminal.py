@@ -64,9 +64,13 @@ class Terminal:
 
     def exit_code(self, deadline_s: float = EXIT_DEADLINE_S) -> int:
         """Wait for the program to end; its exit code, or the signal that ended it."""
+        pid = int(self._tmux("display-message", "-t", "t", "-p", "#{pane_pid}"))
+
         def ended() -> str:
-            # The pane is dead when its terminal is closed; how it ended is there when the program has been waited for.
-            return self._tmux("display-message", "-t", "t", "-p", "#{pane_dead_status}#{pane_dead_signal}").strip()
+            # How it ended is there when the program has been waited for, which tmux 3.3 now and then does not do:
+            # then the kernel keeps it for who asks.
+            said = self._tmux("display-message", "-t", "t", "-p", "#{pane_dead_status}#{pane_dead_signal}").strip()
+            return said or exit_code_of_zombie(pid)
 
         try:
             return int(wait_for(ended, deadline_s, "the program in the terminal to end"))
@@ -85,3 +89,12 @@ class Terminal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def exit_code_of_zombie(pid: int) -> str:
+    """What a process that nobody has waited for ended with; "" while it runs, or when it is gone altogether."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return str(os.waitstatus_to_exitcode(int(fields[-1]))) if fields[0] == "Z" else ""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from tests.system.hosts import TestBed
-from tests.system.terminal import Terminal
+from tests.system.terminal import Terminal, exit_code_of_zombie
+from tests.system.waiting import wait_for
 
 
 def test_keys_reach_the_program_and_its_screen_comes_back(bed: TestBed) -> None:
@@ -14,3 +17,13 @@ def test_keys_reach_the_program_and_its_screen_comes_back(bed: TestBed) -> None:
         terminal.keys("Escape", "3", "Up", "Enter")
         terminal.until(r"a +b +033 +3 +033 +[\[O] +A +\\r")
         assert terminal.exit_code() == 7
+
+
+def test_how_a_program_ended_that_nobody_has_waited_for_is_read_from_the_kernel() -> None:
+    child = subprocess.Popen(["sh", "-c", "read line; exit 5"], stdin=subprocess.PIPE)
+    assert child.stdin is not None
+    assert exit_code_of_zombie(child.pid) == ""
+    child.stdin.close()
+    assert wait_for(lambda: exit_code_of_zombie(child.pid), 10, "the zombie") == "5"
+    child.wait()
+    assert exit_code_of_zombie(child.pid) == ""
