@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import fabric
@@ -94,8 +95,8 @@ class SshHost:
             if data:
                 channel.sendall(data)
             channel.shutdown_write()
-            out = channel.makefile("rb").read(OUTPUT_MAX_BYTES)
-            err = channel.makefile_stderr("rb").read(OUTPUT_MAX_BYTES)
+            out = io.BufferedReader(Pipe(channel.recv)).read(OUTPUT_MAX_BYTES)
+            err = io.BufferedReader(Pipe(channel.recv_stderr)).read(OUTPUT_MAX_BYTES)
             return channel.recv_exit_status(), out.decode(errors="replace"), err.decode(errors="replace")
         except (SSHException, OSError, EOFError) as error:
             raise VolrepError(messages.UNREACHABLE, host=self.name, address=self.address, ssh=self._ssh,
@@ -109,6 +110,34 @@ class SshHost:
 
     def close(self) -> None:
         self._connection.close()
+
+
+class Pipe(io.RawIOBase):
+    """One direction of a channel as Python's own kind of file.
+
+    Not paramiko's `makefile`: collected as part of a cycle, it flushes a buffer that is gone already, and the
+    interpreter prints a traceback.
+    """
+
+    def __init__(self, receive: Callable[[int], bytes] | None = None, send: Callable[[Any], int] | None = None) -> None:
+        self._receive = receive
+        self._send = send
+
+    def readable(self) -> bool:
+        return self._receive is not None
+
+    def writable(self) -> bool:
+        return self._send is not None
+
+    def readinto(self, buffer: Any) -> int:
+        assert self._receive is not None, "opened for writing"
+        data = self._receive(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
+
+    def write(self, data: Any) -> int:
+        assert self._send is not None, "opened for reading"
+        return self._send(bytes(data))
 
 
 def resolved_address(ssh: str) -> str:

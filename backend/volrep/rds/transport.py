@@ -5,6 +5,7 @@ Knows the way to an engine and how its absence is told. Must not know what is as
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,9 @@ class SshClient(EngineClient):
     """A conversation whose end also closes the connection it went over."""
 
     def __init__(self, ssh: SshHost, channel: Any) -> None:
-        super().__init__(channel.makefile("rb"), channel.makefile_stdin("wb"))
+        from volrep.rds.ssh import Pipe
+
+        super().__init__(io.BufferedReader(Pipe(channel.recv)), io.BufferedWriter(Pipe(send=channel.send)))
         self._ssh = ssh
         self._channel = channel
 
@@ -38,8 +41,10 @@ class SshClient(EngineClient):
 
     def last_words(self) -> tuple[int, str]:
         """(exit status, stderr) of a remote end that ended before it answered."""
-        words = self._channel.makefile_stderr("rb").read(_WORDS_MAX_BYTES).decode(errors="replace").strip()
-        return self._channel.recv_exit_status(), words
+        from volrep.rds.ssh import Pipe
+
+        words = io.BufferedReader(Pipe(self._channel.recv_stderr)).read(_WORDS_MAX_BYTES)
+        return self._channel.recv_exit_status(), words.decode(errors="replace").strip()
 
 
 def open_engine(host: Host, client: str) -> EngineClient:
