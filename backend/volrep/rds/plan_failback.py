@@ -22,7 +22,12 @@ from volrep.rds.step import Plan, Step
 
 def plan_fbsync(sites: Sites, host: str, new: New) -> Plan:
     """`host` may be "" when one host is an acting Secondary. Raises VR-1302, VR-1362 to VR-1364."""
-    primary, loser = the_primary(sites), _acting(sites, host)
+    primary = the_primary(sites)
+    status = primary.link_status(host) if host else None
+    if status is not None and status.state is LinkState.ACTIVE and not sites[host].acting:
+        # An old Primary that returns with nothing of its own follows by itself, whenever its link comes up
+        return Plan(notes=(f"{host} follows {primary.host} already: nothing is to be copied back",))
+    loser = _acting(sites, host)
     status = primary.link_status(loser.host)
     if status is not None and status.state is LinkState.ACTIVE:
         return Plan(notes=(f"{loser.host} is being brought back already",))

@@ -332,6 +332,11 @@ def test_fbsync_copies_back_to_the_one_acting_secondary() -> None:
     assert plan_fbsync(hosts.sites(), "london", numbered()).steps == ()
     hosts.flags["london"] = []
     assert refusal(lambda: plan_fbsync(hosts.sites(), "", numbered())) == "VR-1363"
+    follows = plan_fbsync(hosts.sites(), "london", numbered())
+    assert follows.steps == ()
+    assert "london follows tokyo already" in follows.notes[0]
+    for (host, id_), _ in list(hosts.states.items()):
+        hosts.states[host, id_] = LinkState.STALE
     assert refusal(lambda: plan_fbsync(hosts.sites(), "london", numbered())) == "VR-1362"
     hosts.silent.add("london")
     assert "london did not answer" in str(_raised(hosts))
