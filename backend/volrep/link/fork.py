@@ -36,12 +36,13 @@ def react(ours: History, claim: Claim, *, end_lsn: int, opened_lsn: int, in_conf
     """What a Primary whose log ends at `end_lsn` makes of `claim`.
 
     `opened_lsn`: its end when it opened its exports, so what lies behind it was written by applications that are
-    there; `in_conflict`: it holds to its reign already, whatever comes.
+    there; `in_conflict`: it holds to its reign already, with writes beyond a fork; but gives way to a host that has
+    them all.
     """
     fork = compare(ours, claim.history)
     if fork.relation is Relation.NEWER:
-        wrote = end_lsn > max(fork.lsn, opened_lsn)
-        return Reaction.CONFLICT if wrote or in_conflict else Reaction.GIVE_WAY
+        beyond_lsn = fork.lsn if in_conflict else max(fork.lsn, opened_lsn)
+        return Reaction.CONFLICT if end_lsn > beyond_lsn else Reaction.GIVE_WAY
     if fork.relation is Relation.DIVERGED:
         return Reaction.CONFLICT
     if fork.relation is Relation.OLDER and claim.primary and claim.conflict:

@@ -63,7 +63,7 @@ class Rivals:
         roles = self._roles
         header, asking = roles.header, roles.asking
         role_step(header.rvg, roles.state, RoleEvent.SUPERSEDED)
-        header.rival = rival.model_dump()
+        header.rival, self._theirs = rival.model_dump(), None
         beyond_bytes = roles.journal.end_lsn - rival.fork_lsn
         try:
             roles.give_up_primary(acting=True)

@@ -32,6 +32,7 @@ def test_a_secondary_follows_the_newest_reign(ours: list[Reign], theirs: list[Re
     ([A], [A, B], 9008, 9000, False, Reaction.CONFLICT),  # applications have written beyond the fork
     ([A], [A, B], 9008, 4096, False, Reaction.CONFLICT),
     ([A], [A, B], 9000, NEVER_LSN, True, Reaction.CONFLICT),  # it held to its reign before it was restarted
+    ([A], [A, B], 8000, NEVER_LSN, True, Reaction.GIVE_WAY),  # its conflict is with a third one: this one has it all
     ([A, B], [A, C], 8000, NEVER_LSN, False, Reaction.CONFLICT),
     ([A, B], [A, C, D], 9000, NEVER_LSN, False, Reaction.CONFLICT),  # giving way is the operator's word
     ([A, B], [A], 9000, 8000, False, Reaction.NONE),
