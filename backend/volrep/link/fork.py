@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from volrep.link.history import History, Relation, compare
 from volrep.link.negotiate import Claim, is_above
+from volrep.model.units import Reign
 
 
 class Reaction(StrEnum):
@@ -48,6 +49,11 @@ def react(ours: History, claim: Claim, *, end_lsn: int, opened_lsn: int, in_conf
     if fork.relation is Relation.OLDER and claim.primary and claim.conflict:
         return Reaction.CONFLICT
     return Reaction.NONE
+
+
+def with_reign(history: History, newest: Reign) -> list[Reign]:
+    """The history of a log that ends where `newest` begins: what it had not reached is no part of it."""
+    return [*(reign for reign in history if reign.start_lsn <= newest.start_lsn), newest]
 
 
 def next_generation(*histories: History) -> int:

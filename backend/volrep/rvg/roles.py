@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from volrep.link.fork import next_generation
+from volrep.link.fork import next_generation, with_reign
 from volrep.link.negotiate import Hello, Refuse, VolumeSaid, check_hello
 from volrep.log.header import HISTORY_MAX, SrlHeader
 from volrep.log.record import BatchEncoder, RecordType
@@ -224,7 +224,8 @@ class Roles:
         header = self.header
         rival = [Reign(header.rival["generation"], 0)] if header.rival else []
         header.generation = next_generation(header.history, rival)
-        header.history = [*header.history, Reign(header.generation, self.journal.end_lsn, reign_id)][-HISTORY_MAX:]
+        newest = Reign(header.generation, self.journal.end_lsn, reign_id)
+        header.history = with_reign(header.history, newest)[-HISTORY_MAX:]
         header.rival, header.primary_primary = {}, False
 
     def _renew_reign(self, primary: Primary, asked: Promote) -> None:

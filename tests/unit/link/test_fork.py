@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from volrep.link.fork import Reaction, next_generation, react, refuses
+from volrep.link.fork import Reaction, next_generation, react, refuses, with_reign
 from volrep.link.history import NEVER_LSN
 from volrep.link.negotiate import Claim
 from volrep.model.units import Reign
@@ -55,3 +55,9 @@ def test_a_new_reign_is_above_all_others() -> None:
     assert next_generation([A, B], [Reign(7, 0)]) == 8
     assert next_generation([A]) == 2
     assert next_generation() == 1
+
+
+def test_a_reign_has_nothing_of_one_that_its_log_had_not_reached() -> None:
+    """A Secondary that follows knows of reigns beyond the end of its log, and may have to take over there."""
+    assert with_reign([A, B], Reign(3, 7000, "e")) == [A, Reign(3, 7000, "e")]
+    assert with_reign([A, B], Reign(3, 8000, "e")) == [A, B, Reign(3, 8000, "e")]
