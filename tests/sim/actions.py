@@ -17,6 +17,7 @@ from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, Ring
 
 if TYPE_CHECKING:
     from tests.sim.host import SimHost
+    from tests.sim.rolling import RollingRun
     from tests.sim.run import Run
 
 Args = dict[str, Any]
@@ -31,6 +32,10 @@ class Row:
 def _host(random: Random, setting: Setting) -> int:
     """0 is the Primary."""
     return int(random.choice((0, 0, *range(1, setting.secondaries + 1))))
+
+
+def _any_host(random: Random, setting: Setting) -> int:
+    return random.randint(0, setting.secondaries)
 
 
 def _secondary(random: Random, setting: Setting) -> int:
@@ -59,6 +64,41 @@ def _restart(run: Run, host: int) -> None:
         run.world.after(0.05, lambda: run.gone(run.host(host)))
 
 
+# the operator moves the role (`operator`)
+
+def _migrate(run: RollingRun, to: int) -> None:
+    run.operator.begin("migrate", run.host(to))
+
+
+def _takeover(run: RollingRun, to: int, first: str, down_s: float, failback: bool, autofb: bool) -> None:
+    """`first`: what happens to Primaries before: killed, without power, cut off from all, or nothing."""
+    for host in run.oracle.primaries():
+        if first in ("kill", "power") and host is not run.host(to):
+            host.down_s = down_s
+            host.kill(power=first == "power")
+        elif first == "isolate":
+            _isolate(run, run.hosts.index(host), down_s)
+    run.operator.begin("takeover", run.host(to), failback=failback, autofb=autofb)
+
+
+def _elect(run: RollingRun, host: int) -> None:
+    if run.host(host) in run.oracle.primaries():
+        run.operator.elect(run.host(host))
+
+
+def _isolate(run: Run, host: int, for_s: float) -> None:
+    here = run.host(host)
+    for other in run.hosts:
+        if other is not here:
+            run.net.block(here.name, other.name, for_s)
+            run.net.block(other.name, here.name, for_s)
+
+
+def _cut_all(run: Run) -> None:
+    for stream in list(run.net.streams.values()):
+        stream.connection_broken()
+
+
 # crashes
 
 def _kill(run: Run, host: int, power: bool, steps: int, in_log: bool, down_s: float) -> None:
@@ -76,6 +116,15 @@ def _kill(run: Run, host: int, power: bool, steps: int, in_log: bool, down_s: fl
     else:
         run.oracle.probe(found)
         found.kill(power=power)
+
+
+def _kill_changing(run: RollingRun, verb: str, to: int, victim: str, power: bool, steps: int) -> None:
+    """A change of roles in which somebody dies within its next calls to the outside: who gives, or who takes."""
+    takes = run.host(to)
+    for host in [takes] if victim == "takes" else [h for h in run.oracle.primaries() if h is not takes]:
+        if host.process is not None:
+            host.process.crash_power, host.process.crash_in, host.process.crash_in_log = power, steps, False
+    run.operator.begin(verb, takes)
 
 
 def _kill_all(run: Run, power: bool, down_s: float) -> None:
@@ -220,11 +269,21 @@ ACTIONS: dict[str, Row] = {
     "resume": Row(lambda r, s: {"secondary": _secondary(r, s)}, _verb("link.resume")),
     "attributes": Row(lambda r, s: {"secondary": _secondary(r, s), "synchronous": r.choice(("off", "override")),
                                     "sync_ack": r.choice(("network", "data"))}, _attributes),
+    "migrate": Row(lambda r, s: {"to": _any_host(r, s)}, _migrate),
+    "takeover": Row(lambda r, s: {"to": _any_host(r, s), "first": r.choice(("kill", "power", "isolate", "nothing")),
+                                  "down_s": round(r.uniform(0.1, 6), 3), "failback": r.random() < 0.8,
+                                  "autofb": r.random() < 0.2}, _takeover),
+    "elect": Row(lambda r, s: {"host": _any_host(r, s)}, _elect),
+    "isolate": Row(lambda r, s: {"host": _any_host(r, s), "for_s": round(r.uniform(0.1, 6), 3)}, _isolate),
+    "cut_all": Row(lambda r, s: {}, _cut_all),
     "restart": Row(lambda r, s: {"host": _host(r, s)}, _restart),
     "kill": Row(lambda r, s: {"host": _host(r, s), "power": r.random() < 0.5,
                               "steps": r.choice((0, r.randint(1, 12), r.randint(1, 120))),
                               "in_log": r.random() < 0.4,
                               "down_s": round(r.choice((r.uniform(0.1, 0.5), r.uniform(0.5, 8))), 3)}, _kill),
+    "kill_soon": Row(lambda r, s: {"verb": r.choice(("migrate", "takeover")), "to": _any_host(r, s),
+                                   "victim": r.choice(("takes", "gives")), "power": r.random() < 0.6,
+                                   "steps": r.choice((r.randint(1, 8), r.randint(1, 40)))}, _kill_changing),
     "kill_all": Row(lambda r, s: {"power": r.random() < 0.7, "down_s": round(r.uniform(0.1, 3), 3)}, _kill_all),
     "probe": Row(lambda r, s: {"host": _host(r, s)}, _probe),
     "cut": Row(lambda r, s: {"secondary": _secondary(r, s)}, _cut),

@@ -107,7 +107,7 @@ class Client:
         number = int.from_bytes(cookie, "little")
         if dice < load.reads:
             self._in_flight[cookie] = Wish(number, self.export.volume_index, offset, length, -1, None)
-            self._read_from[cookie] = self._oracle.history.end_lsn
+            self._read_from[cookie] = self._oracle.history_of(self._process.host).end_lsn
             requests.append((wire.CMD_READ, 0, cookie, offset, length, None, True))
         elif dice < load.reads + load.flushes:
             self._in_flight[cookie] = Wish(number, self.export.volume_index, 0, 0, -2, None)
@@ -125,7 +125,7 @@ class Client:
             payload = _stamped(number, offset, length)
         wish = Wish(number, self.export.volume_index, offset, length, kind, payload)
         self._in_flight[cookie] = wish
-        owed = self._oracle.history.owed
+        owed = self._oracle.history_of(self._process.host).owed
         if payload is None:
             owed.append(Expected(kind, None, offset, length, wish))
             requests.append((_COMMANDS[kind], 0, cookie, offset, length, None, True))
@@ -180,7 +180,7 @@ class Client:
         return wish
 
     def _done(self, cookie: bytes) -> None:
-        self._oracle.history.complete(self._take(cookie))
+        self._oracle.history_of(self._process.host).complete(self._take(cookie))
 
     def _refused(self, cookie: bytes) -> None:
         wish = self._take(cookie)
@@ -189,7 +189,7 @@ class Client:
 
     def _read(self, cookie: bytes, offset: int, data: bytes) -> None:
         wish = self._take(cookie)
-        self._oracle.check_read(wish, self._read_from.pop(cookie), data)
+        self._oracle.check_read(self._process, wish, self._read_from.pop(cookie), data)
         wish.completed = True
 
     def close(self, reason: str) -> None:

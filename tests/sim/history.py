@@ -47,6 +47,7 @@ class Entry:
     length: int
     payload: bytes
     wish: Wish | None
+    continues: int = 0  # CONTINUES, when the next record belongs to the same write
 
 
 @dataclass(slots=True)
@@ -69,6 +70,7 @@ class History:
     proved_lsn: int = FIRST_LSN  # a later record says that everything before was durable
     entries: list[Entry] = field(default_factory=list)
     owed: deque[Expected] = field(default_factory=deque)
+    abandoned: list[tuple[int, list[Expected]]] = field(default_factory=list)  # from an LSN on: sent perhaps, then lost
     _ends: list[int] = field(default_factory=list)
     _snapshots: list[list[bytearray]] = field(default_factory=list)
     _now: list[bytearray] = field(default_factory=list)
@@ -119,7 +121,8 @@ class History:
             if not kind & CONTINUES:
                 wish.lsn_end = lsn_end
             self._apply(self._now, plain, volume, offset, length, payload)
-        self.entries.append(Entry(self.end_lsn, lsn_end, plain, volume, offset, length, payload, wish))
+        self.entries.append(Entry(self.end_lsn, lsn_end, plain, volume, offset, length, payload, wish,
+                                  kind & CONTINUES))
         self._ends.append(lsn_end)
         self.end_lsn = lsn_end
         if len(self.entries) % _SNAPSHOT_EVERY == 0:
@@ -157,10 +160,31 @@ class History:
                                 f"and is gone: the Primary's log ends at {lsn}")
             if entry.wish is not None:
                 entry.wish.lsn_end = 0
+        at_end = [due for at_lsn, given_up in self.abandoned[-1:] if at_lsn == self.end_lsn for due in given_up]
+        self.abandoned.append((lsn, [*map(_again, self.entries[count:]), *at_end]))
         del self.entries[count:], self._ends[count:]
         del self._snapshots[count // _SNAPSHOT_EVERY + 1:]
         self._now, self.end_lsn = images, lsn
         self.proved_lsn = min(self.proved_lsn, lsn)
+
+    def fork(self, lsn: int) -> History:
+        """A history that has the same records up to `lsn` and goes on by itself."""
+        images, count = [bytearray(v) for v in self.image(lsn)], bisect_right(self._ends, lsn)
+        made = History(self.sizes_bytes, end_lsn=lsn, completed_lsn=min(lsn, self.completed_lsn), proved_lsn=lsn)
+        made.entries, made._ends = self.entries[:count], self._ends[:count]
+        made._snapshots, made._now = self._snapshots[:count // _SNAPSHOT_EVERY + 1], images
+        return made
+
+    def died(self) -> None:
+        """The Primary's process is gone: what it owed may have reached Secondaries before its own disk."""
+        self.abandoned.append((self.end_lsn, list(self.owed)))
+
+    def check_received(self, records: list[tuple[int, Expected]]) -> None:
+        """(LSN, record) as a Secondary has them in memory: of the log, or of one that was lost in a crash."""
+        known = {entry.lsn: _again(entry) for entry in self.entries}
+        if any(_fits(records, known | _by_lsn(at_lsn, lost)) for at_lsn, lost in [(1 << 63, []), *self.abandoned]):
+            return
+        raise Violation(f"records in memory from LSN {records[0][0]} on are none that the Primary ever sent")
 
     def complete(self, wish: Wish) -> None:
         if wish.kind in _CHANGING:
@@ -171,3 +195,24 @@ class History:
             raise Violation(f"request {wish.number} was answered twice")
         wish.completed = True
         self.completed += 1
+
+
+def _again(entry: Entry) -> Expected:
+    """The record as somebody owes it who logs it anew."""
+    wish = entry.wish or Wish(0, entry.volume, entry.offset, entry.length, entry.kind, None)
+    return Expected(entry.kind | entry.continues, entry.payload if entry.kind == RecordType.WRITE else None,
+                    entry.offset, entry.length, wish)
+
+
+def _by_lsn(lsn: int, records: list[Expected]) -> dict[int, Expected]:
+    found = {}
+    for due in records:
+        found[lsn] = due
+        lsn += record_bytes(len(due.payload or b""))
+    return found
+
+
+def _fits(records: list[tuple[int, Expected]], known: dict[int, Expected]) -> bool:
+    return all((due := known.get(lsn)) is not None
+               and (due.kind, due.payload, due.offset, due.length, due.wish.volume)
+               == (found.kind, found.payload, found.offset, found.length, found.wish.volume) for lsn, found in records)

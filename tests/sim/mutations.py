@@ -100,6 +100,34 @@ MUTATIONS = (
         ("rvg.outlink:OutLink._dial", "if not sender.closed:", "if True:"),), ("third-node", "ahead-behind")),
     Mutation("a batch that did not fit is forgotten", (
         ("rvg.journal:Journal.checkpoint", "self.on_room()", "pass"),), ("suspend-resume-io", "mixed")),
+    Mutation("a takeover forgets what was in memory", (
+        ("rvg.roles:Roles.promote", "[] if asked.how is PromoteHow.MIGRATE else self.secondary.tail()", "[]"),),
+        ("takeover",), quick=True),
+    Mutation("a migrate does not wait for the other host", (
+        ("rvg.demotion:Demotion._look", "primary.busy or self._lacking()", "primary.busy"),
+        ("rvg.roles:Roles._check_promotion", "journal.durable_lsn != asked.expect_lsn", "False")), ("migrate",)),
+    Mutation("a starting Primary asks nobody", (
+        ("rvg.roles:Roles.open", "self.asking.begin()", "self.asking.end()"),), ("roles",)),
+    Mutation("a Primary never hears that it was superseded", (
+        ("rvg.rivals:Rivals.heard", "if reaction is Reaction.NONE:", "if True:"),), ("takeover", "roles")),
+    Mutation("a conflict with one host outlasts a takeover by another", (
+        ("link.fork:react", "if end_lsn > beyond_lsn", "if in_conflict or end_lsn > beyond_lsn"),), ("roles",),
+        first_seed=60),
+    Mutation("a failback that nobody ordered", (
+        ("rvg.outlink:OutLink._fails_back_by_itself", "self._primary.tracking.auto and ", ""),),
+        ("roles",), first_seed=10, quick=True),
+    Mutation("a failback copies only what was written here", (
+        ("rvg.failback:differing_regions", "unite(union, decode(said)[1])", "decode(said)"),), ("takeover", "roles")),
+    Mutation("a failback copies only what the other host wrote", (
+        ("rvg.failback:differing_regions", "unite(union, ours)", "pass"),), ("takeover", "roles")),
+    Mutation("the map of changes lacks batches", (
+        ("rvg.primary:Primary.commit", "self.tracking.mark(batch)", "pass"),), ("takeover", "roles")),
+    Mutation("a reign keeps those that its log had not reached", (
+        ("link.fork:with_reign", " if reign.start_lsn <= newest.start_lsn", ""),), ("roles",), first_seed=20120),
+    Mutation("reigns that are not above others", (
+        ("link.fork:next_generation", "return 1 + max(", "return max("),), ("takeover", "roles")),
+    Mutation("the role is taken before the header says so", (
+        ("rvg.roles:Roles.promote", "self.journal.save_header()", "pass"),), ("takeover", "roles")),
 )
 
 

@@ -20,7 +20,9 @@ from tests.sim.loop import SimLoop, Verdict, Violation, World
 from tests.sim.net import SimStream
 from volrep.link.logbuffer import BUFFER_BYTES
 from volrep.link.outbox import CONTROL_MAX
+from volrep.log.header import SrlHeader
 from volrep.log.ring import Ring
+from volrep.model.config import Role
 from volrep.model.errors import VolrepError
 from volrep.model.status import LinkState
 from volrep.rvg import limits, primary
@@ -74,6 +76,25 @@ class Oracle:
             host.on_dead = self.died
             host.on_event = self.said
 
+    # which history a host belongs to; there is one here, and one Primary (`reigns` has more)
+
+    def is_primary(self, process: Process) -> bool:
+        return process.host.name == self.primary_name
+
+    def history_for(self, _: SrlHeader) -> History:
+        """Of whoever has this header."""
+        return self.history
+
+    def history_of(self, host: SimHost) -> History:
+        """Of a host whose worker has opened its SRL."""
+        assert host.process is not None
+        assert host.process.worker.journal is not None
+        return self.history_for(host.process.worker.journal.header)
+
+    @property
+    def completed(self) -> int:
+        return self.history.completed
+
     def new_number(self) -> int:
         self._numbers += 1
         return self._numbers
@@ -82,47 +103,48 @@ class Oracle:
 
     def observe(self, process: Process) -> None:
         journal = process.worker.journal
-        if process.host.name == self.primary_name and journal is not None and process.opened:
-            self.history.observe(process.host.srl, journal.end_lsn)
+        if journal is not None and process.opened and self.is_primary(process):
+            self.history_for(journal.header).observe(process.host.srl, journal.end_lsn)
 
     def started(self, process: Process) -> None:
         """Recovered: what it goes on with must be right already."""
         journal = process.worker.journal
         assert journal is not None
         host = process.host
-        if host.name == self.primary_name:
-            self._primary_recovered(host, journal.end_lsn)
-            self.history.owed.clear()
+        history = self.history_for(journal.header)
+        if self.is_primary(process):
+            self._primary_recovered(host, history, journal.end_lsn)
+            history.owed.clear()
         elif journal.header.consistent and not self._is_out_of_reach(host, journal.end_lsn):
-            self._compare(host, {d.path: d.shown for d in host.volumes}, journal.end_lsn, "after its start")
+            self._compare(host, history, {d.path: d.shown for d in host.volumes}, journal.end_lsn, "after its start")
 
-    def _primary_recovered(self, host: SimHost, end_lsn: int) -> None:
-        history = self.history
+    def _primary_recovered(self, host: SimHost, history: History, end_lsn: int) -> None:
         if end_lsn > history.end_lsn:
             history.observe(host.srl, end_lsn)
         elif end_lsn < history.end_lsn:
             if self._is_out_of_reach(host, end_lsn):
                 raise OutOfReach(f"{host.name} lost the last write of its log to a disk that said it was written")
             for name, other in self.hosts.items():
-                self._not_ahead(name, other, end_lsn)
+                self._not_ahead(history, name, other, end_lsn)
             history.cut_at(end_lsn)
-        self._compare(host, {d.path: d.shown for d in host.volumes}, end_lsn, "after its start")
+        self._compare(host, history, {d.path: d.shown for d in host.volumes}, end_lsn, "after its start")
 
-    def _not_ahead(self, name: str, other: SimHost, end_lsn: int) -> None:
+    def _not_ahead(self, history: History, name: str, other: SimHost, end_lsn: int) -> None:
         process = other.process
-        if name == self.primary_name or process is None or process.worker.secondary is None:
+        if process is None or process.worker.secondary is None:
             return
         journal = process.worker.secondary.journal
+        if self.history_for(journal.header) is not history:
+            return
         if journal.failure is None and self.standings[name].order_id and journal.durable_lsn > end_lsn:
             raise Violation(f"{name} has the log up to LSN {journal.durable_lsn}, its Primary only up to {end_lsn}")
 
     def died(self, process: Process) -> None:
         """Before a loss of power takes its part: what was logged by then may have reached the Secondaries."""
         self.observe(process)
-        if process.host.name != self.primary_name:
-            standing = self.standings[process.host.name]
-            if not standing.promised_durable:
-                standing.promised_lsn = 0
+        standing = self.standings.get(process.host.name)
+        if standing is not None and not standing.promised_durable:
+            standing.promised_lsn = 0
 
     def turned(self, process: Process) -> None:
         worker = process.worker
@@ -164,6 +186,7 @@ class Oracle:
         """Answers have just gone out."""
         worker_primary = process.worker.primary
         assert worker_primary is not None
+        history = self.history_of(process.host)
         for link in worker_primary.links.values():
             name = link.config.remote_host
             standing = self.standings[name]
@@ -174,10 +197,10 @@ class Oracle:
                     standing.promised_lsn = 0  # the process that had them is gone; the Primary has yet to hear of it
                     continue
                 if standing.in_force_since_lsn < 0:
-                    standing.in_force_since_lsn = self.history.end_lsn
-                if durable and self.history.completed_lsn <= standing.in_force_since_lsn:
+                    standing.in_force_since_lsn = history.end_lsn
+                if durable and history.completed_lsn <= standing.in_force_since_lsn:
                     continue
-                standing.promised_lsn = self.history.completed_lsn
+                standing.promised_lsn = history.completed_lsn
                 standing.promised_durable = durable
                 self._check_promise(name)
         process.answers += 1
@@ -185,12 +208,13 @@ class Oracle:
             self.probe(process.host)
 
     def _watch_links(self, here: primary.Primary) -> None:
+        history = self.history_for(here.journal.header)
         for link in here.links.values():
             standing = self.standings[link.config.remote_host]
             if not link.in_force:
                 standing.promised_lsn, standing.in_force_since_lsn = 0, -1
             elif standing.in_force_since_lsn < 0:
-                standing.in_force_since_lsn = self.history.end_lsn
+                standing.in_force_since_lsn = history.end_lsn
             if link.mind.order_id:
                 self.orders.add(link.mind.order_id)
 
@@ -247,18 +271,19 @@ class Oracle:
             self._check_recovered(host, opened, {path: disk.shown for path, disk in disks.items()})
 
     def _check_recovered(self, host: SimHost, opened: Opened, shown: dict[str, bytearray]) -> None:
-        end_lsn = opened.end.end_lsn
-        if host.name == self.primary_name:
-            if end_lsn < self.history.completed_lsn:
+        end_lsn, header = opened.end.end_lsn, opened.srl.header
+        history = self.history_for(header)
+        if header.role == Role.PRIMARY:
+            if end_lsn < history.completed_lsn:
                 raise Violation(f"a loss of power of {host.name} would lose completed writes: its log would end at LSN "
-                                f"{end_lsn}, completed were {self.history.completed_lsn}")
-            if end_lsn <= self.history.end_lsn:
-                self._compare(host, shown, end_lsn, "after a loss of power")
+                                f"{end_lsn}, completed were {history.completed_lsn}")
+            if end_lsn <= history.end_lsn:
+                self._compare(host, history, shown, end_lsn, "after a loss of power")
             elif host.process is not None and host.process.opened and host.process.failed is None:
                 raise Violation(f"a loss of power of {host.name} would leave records that it never wrote: its log "
-                                f"would end at LSN {end_lsn}, it has written up to {self.history.end_lsn}")
-        elif opened.srl.header.consistent:
-            self._compare(host, shown, end_lsn, "after a loss of power")
+                                f"would end at LSN {end_lsn}, it has written up to {history.end_lsn}")
+        elif header.consistent:
+            self._compare(host, history, shown, end_lsn, "after a loss of power")
             standing = self.standings[host.name]
             if standing.promised_durable and end_lsn < standing.promised_lsn:
                 raise Violation(f"{host.name} would lack writes after a loss of power that sync_ack=data has "
@@ -283,8 +308,8 @@ class Oracle:
     def _has_begun(host: SimHost) -> bool:
         return f"made/{host.config.rvg_id}" in host.files
 
-    def _compare(self, host: SimHost, found: dict[str, bytearray], lsn: int, when: str) -> None:
-        images = self.history.image(lsn)
+    def _compare(self, host: SimHost, history: History, found: dict[str, bytearray], lsn: int, when: str) -> None:
+        images = history.image(lsn)
         for volume in host.config.volumes:
             if found[volume.path] != images[volume.index]:
                 at = next(i for i, (a, b) in enumerate(zip(found[volume.path], images[volume.index], strict=True))
@@ -292,10 +317,10 @@ class Oracle:
                 raise Violation(f"{host.name} {when}: volume {volume.name} differs from the Primary's order at LSN "
                                 f"{lsn}, first at byte {at}")
 
-    def check_read(self, wish: Wish, from_lsn: int, data: bytes) -> None:
+    def check_read(self, process: Process, wish: Wish, from_lsn: int, data: bytes) -> None:
         """A read shows the volume as it was at one moment between its request and its answer."""
         self.reads += 1
-        history = self.history
+        history = self.history_of(process.host)
         lsns = history.lsns_from(from_lsn)
         end = wish.offset + wish.length
         if not any(history.image(lsn)[wish.volume][wish.offset:end] == data for lsn in lsns):
@@ -326,7 +351,7 @@ class Oracle:
         here = self.hosts[self.primary_name]
         assert here.process is not None
         assert here.process.worker.primary is not None
-        self._compare(here, {d.path: d.shown for d in here.volumes}, self.history.end_lsn, "at the end")
+        self._compare(here, self.history, {d.path: d.shown for d in here.volumes}, self.history.end_lsn, "at the end")
         for link in here.process.worker.primary.links.values():
             host = self.hosts[link.config.remote_host]
             assert host.process is not None
@@ -335,7 +360,8 @@ class Oracle:
             if journal.durable_lsn != self.history.end_lsn or not journal.header.consistent:
                 raise Violation(f"{host.name} did not catch up: LSN {journal.durable_lsn} of {self.history.end_lsn}, "
                                 f"consistent={journal.header.consistent}, {link.mind.state} {link.mind.reason}")
-            self._compare(host, {d.path: d.shown for d in host.volumes}, self.history.end_lsn, "at the end")
+            shown = {d.path: d.shown for d in host.volumes}
+            self._compare(host, self.history, shown, self.history.end_lsn, "at the end")
 
     def caught_up(self) -> bool:
         here = self.hosts[self.primary_name].process

@@ -31,6 +31,8 @@ class Setting:
     start: str = "autosync"  # how the operator starts replication; "blank" needs blank volumes
     attributes: dict[str, str] = field(default_factory=dict)
     load: Load = field(default_factory=Load)
+    roles: bool = False  # every pair of hosts has a link, and the Primary's role moves (`rolling`)
+    startup: str = "serve"  # what a starting Primary does about hosts that it cannot reach
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ class Run:
         setting = plan.setting
         self.net = Net(self.world, setting.delays_s, setting.window_bytes)
         random = Random(plan.seed + 1)
-        self.hosts = [SimHost(self.world, self.net, config, Random(random.random())) for config in _configs(plan)]
-        self.oracle = Oracle(self.world, {h.name: h for h in self.hosts}, self.hosts[0].name, Random(random.random()))
+        self.hosts = [SimHost(self.world, self.net, config, Random(random.random())) for config in self.configs(plan)]
+        self.oracle = self.oracle_for({h.name: h for h in self.hosts}, Random(random.random()))
         self.peace = False
         self.refused: dict[str, int] = {}
         self._client_random = random
@@ -70,6 +70,12 @@ class Run:
             host.on_failed = self._failed
             for disk in host.disks.values():
                 disk.trouble.cold = setting.cold
+
+    def configs(self, plan: Plan) -> list[RvgConfig]:
+        return _configs(plan)
+
+    def oracle_for(self, hosts: dict[str, SimHost], random: Random) -> Oracle:
+        return Oracle(self.world, hosts, self.hosts[0].name, random)
 
     # what actions use
 
@@ -255,10 +261,12 @@ def _configs(plan: Plan) -> list[RvgConfig]:
 
 def execute(plan: Plan) -> Outcome:
     """Run the plan; a broken promise is the outcome's `violation`."""
+    from tests.sim.rolling import RollingRun  # it builds on `Run`
+
     started_s = time.monotonic()
     outcome = Outcome(plan)
     with scaled():
-        run = Run(plan)
+        run = RollingRun(plan) if plan.setting.roles else Run(plan)
         try:
             run.go()
         except OutOfReach as beyond:
@@ -270,7 +278,7 @@ def execute(plan: Plan) -> Outcome:
     outcome.trace_hash = run.world.trace_hash
     outcome.crashes = sum(h.kills for h in run.hosts)
     outcome.probes = run.oracle.probes
-    outcome.completed, outcome.reads, outcome.events = run.oracle.history.completed, run.oracle.reads, run.world.events
+    outcome.completed, outcome.reads, outcome.events = run.oracle.completed, run.oracle.reads, run.world.events
     outcome.failures += run.oracle.failures
     outcome.refused = run.refused
     outcome.lost = run.dead_for_good

@@ -46,6 +46,12 @@ def _modes(random: Random, setting: Setting) -> Setting:
                    delays_s=random.choice(((1e-4, 2e-3), (1e-3, 2e-2))))
 
 
+def _rolling(random: Random, setting: Setting) -> Setting:
+    return replace(setting, attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)), secondaries=random.choice((1, 2, 2)),
+                   ring_bytes=random.choice((64, 256, 512)) << 10, startup=random.choice(("serve", "ask-peers")),
+                   delays_s=random.choice(((1e-4, 2e-3), (1e-3, 4e-2))), tends=random.choice((0.3, 1.0)))
+
+
 _BASE = Setting()
 SCENARIOS: dict[str, Scenario] = {
     "mixed": Scenario(
@@ -125,6 +131,17 @@ SCENARIOS: dict[str, Scenario] = {
         "hot spots written again and again under a copy",
         replace(_BASE, seconds=10.0, load=replace(_BUSY, hot=0.95, odd=0.5)),
         {"stop": 4.0, "start": 7.0, "cut": 2.0, "probe": 16.0}, vary=_modes),
+    "migrate": Scenario(
+        "the role goes from host to host while applications write", replace(_BASE, roles=True),
+        {"migrate": 6.0, "probe": 8.0, "cut_all": 1.0}, vary=_rolling),
+    "takeover": Scenario(
+        "Primaries die or are cut off, others take over, failback", replace(_BASE, roles=True),
+        {"takeover": 4.0, "migrate": 1.0, "probe": 8.0}, vary=_rolling),
+    "roles": Scenario(
+        "everything that moves the role, and crashes, breaks and partitions at every step of it",
+        replace(_BASE, roles=True),
+        {**_LIFE, "takeover": 3.0, "migrate": 3.0, "elect": 1.0, "isolate": 2.0, "cut_all": 1.0, "partition": 1.0,
+         "restart": 1.0, "kill_soon": 3.0}, vary=_rolling),
 }
 NAMES = tuple(SCENARIOS)
 

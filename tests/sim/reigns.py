@@ -1,0 +1,334 @@
+"""What must be true when the Primary's role moves: a tree of reigns, each with its own history.
+
+A reign is known by its id, which stands for all reigns before it, too. The tree grows by what the SRL headers of
+Primaries say, and each new reign must begin as a prefix of the one it followed; whatever header a host has, its log and
+its volumes are held against the reign that stands last in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.sim.history import Expected, History, Wish
+from tests.sim.loop import Violation
+from tests.sim.oracle import Oracle, Standing, _peer
+from volrep.log.header import SrlHeader
+from volrep.log.record import CONTINUES, RecordType, record_bytes
+from volrep.model.config import Role, Startup
+from volrep.model.worker import PromoteHow
+from volrep.rvg.primary import Primary
+
+if TYPE_CHECKING:
+    from tests.sim.host import Process, SimHost
+
+
+@dataclass(slots=True)
+class ReignNode:
+    """`inherited_lsn`: of the reign before, everything to here is in this one, at its beginning perhaps anew."""
+
+    history: History
+    reign_id: str
+    start_lsn: int
+    host: str
+    before: ReignNode | None
+    inherited_lsn: int
+    began_s: float
+
+    def line(self) -> list[ReignNode]:
+        """The oldest first."""
+        return [*(self.before.line() if self.before is not None else []), self]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a host's log was when looked at last."""
+
+    reign_id: str
+    order_id: str
+    lsn: int
+    serves: bool = False  # as Primary
+
+
+@dataclass(slots=True)
+class Asked:
+    """A Secondary at the moment in which it is told to become Primary."""
+
+    how: PromoteHow
+    verified_lsn: int
+    tail: list[tuple[int, Expected]]  # each with the LSN that it had in the reign before
+
+
+@dataclass
+class ReignOracle(Oracle):
+    reigns: dict[str, ReignNode] = field(default_factory=dict)
+    seen: dict[str, Seen] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)  # by host
+    may_overwrite: set[tuple[str, str]] = field(default_factory=set)  # (reign, Secondary): the operator said so
+    promised_in: dict[str, str] = field(default_factory=dict)  # by Secondary: the reign that its Standing is about
+    must_ask: dict[str, set[str]] = field(default_factory=dict)  # by process: hosts that it may not serve without
+    takeovers: int = 0
+    migrations: int = 0
+    overwritten: int = 0
+    conflicts: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.standings = {name: Standing() for name in self.hosts}
+
+    # the tree
+
+    def is_primary(self, process: Process) -> bool:
+        return process.worker.primary is not None
+
+    def history_for(self, header: SrlHeader) -> History:
+        return self._node(header).history
+
+    def _node(self, header: SrlHeader) -> ReignNode:
+        newest = header.history[-1]
+        known = self.reigns.get(newest.reign_id)
+        if known is None:
+            if header.role != Role.PRIMARY and newest.reign_id:
+                raise Violation(f"{header.host} holds to a reign {newest.reign_id} that no Primary ever had")
+            known = self._begin(header)
+        return known
+
+    def _begin(self, header: SrlHeader) -> ReignNode:
+        newest = header.history[-1]
+        asked = self.asked.pop(header.host, None)
+        before = self.reigns.get(header.history[-2].reign_id) if len(header.history) > 1 else None
+        inherited_lsn: int = newest.start_lsn
+        if before is None:
+            history = self.history if newest.reign_id else History(self.history.sizes_bytes)
+        else:
+            history = before.history.fork(newest.start_lsn)
+            if asked is not None and asked.how is not PromoteHow.ELECT:
+                inherited_lsn = max(inherited_lsn, asked.verified_lsn)
+                history.owed.extend(due for _, due in asked.tail)
+            elif before.host == header.host:  # elected: it goes on
+                history.owed.extend(before.history.owed)
+                before.history.owed.clear()
+            completed_lsn = before.history.completed_lsn
+            if asked is not None and asked.how is PromoteHow.MIGRATE and newest.start_lsn < completed_lsn:
+                raise Violation(f"a migrate to {header.host} loses completed writes: LSN {newest.start_lsn} of "
+                                f"{completed_lsn}")
+        node = ReignNode(history, newest.reign_id, newest.start_lsn, header.host, before, inherited_lsn,
+                         self.world.now_s)
+        self.reigns[newest.reign_id] = node
+        return node
+
+    @property
+    def completed(self) -> int:
+        histories = {id(node.history): node.history for node in self.reigns.values()}
+        return sum(history.completed for history in histories.values())
+
+    # what the operator says
+
+    def ask_promote(self, process: Process, how: PromoteHow) -> None:
+        """In the turn in which the worker hears it, just before."""
+        secondary = process.worker.secondary
+        if secondary is None:
+            return
+        self._check_promise(process.host.name)
+        buffer = secondary._buffer
+        tail = []
+        for kind, volume, offset, length, start, end, end_lsn, _, _ in buffer.records:
+            plain, data = kind & ~CONTINUES, bytes(buffer.view[start:end])
+            if plain != RecordType.ROLE:
+                tail.append((end_lsn - record_bytes(end - start), Expected(
+                    kind, data if plain == RecordType.WRITE else None, offset, length,
+                    Wish(0, volume, offset, length, plain, None))))
+        if tail:
+            self.history_of(process.host).check_received(tail)
+        self.asked[process.host.name] = Asked(how, max(buffer.verified_lsn, secondary.journal.durable_lsn), tail)
+
+    def promoted(self, process: Process, how: PromoteHow) -> None:
+        """The worker has answered that it is Primary: what it took over is on its disk now."""
+        if process.loop.dead or process.worker.primary is None:
+            return
+        self.observe(process)
+        history = self.history_of(process.host)
+        if how is not PromoteHow.ELECT and history.owed:
+            raise Violation(f"{process.host.name} is Primary and lacks {len(history.owed)} writes that it had in "
+                            "memory")
+        self.takeovers += how is PromoteHow.TAKEOVER
+        self.migrations += how is PromoteHow.MIGRATE
+        self.probe(process.host)
+
+    def order(self, primary: SimHost, secondary: str) -> None:
+        """The operator has said that the Secondary is to be made equal, whatever it has."""
+        assert primary.process is not None
+        assert primary.process.worker.journal is not None
+        self.may_overwrite.add((primary.process.worker.journal.header.history[-1].reign_id, secondary))
+
+    def _may_overwrite(self, node: ReignNode, secondary: str) -> bool:
+        """Said to this Primary since it became one."""
+        at: ReignNode | None = node
+        while at is not None and at.host == node.host:
+            if (at.reign_id, secondary) in self.may_overwrite:
+                return True
+            at = at.before
+        return False
+
+    # what happens
+
+    def started(self, process: Process) -> None:
+        self.asked.pop(process.host.name, None)
+        if (seen := self.seen.get(process.host.name)) is not None:
+            seen.serves = False
+        super().started(process)
+        worker = process.worker
+        if worker.primary is None or worker.primary.journal.header.primary_primary:
+            return
+        mine = self.history_of(process.host)
+        self.must_ask[process.loop.name] = {
+            link.config.remote_host for link in worker.primary.links.values()
+            if link.was_started and link.attached and process.host.config.startup is Startup.ASK_PEERS
+            and self._superseded_by(link.config.remote_host, mine)}
+
+    def _superseded_by(self, name: str, mine: History) -> bool:
+        """Whether `name` began a reign on top of `mine` that mine's host has not heard of."""
+        return any(node.host == name and any(n.history is mine for n in node.line()[:-1])
+                   for node in self.reigns.values())
+
+    def _step_down(self, process: Process) -> None:
+        """It was Primary when looked at last, and is no more: what it has logged in between."""
+        journal, seen = process.worker.journal, self.seen.get(process.host.name)
+        if journal is not None and seen is not None and seen.serves and not self.is_primary(process):
+            history = self.reigns[seen.reign_id].history
+            history.observe(process.host.srl, journal.end_lsn)
+            history.died()
+            history.owed.clear()
+            seen.serves = False
+
+    def died(self, process: Process) -> None:
+        if process.opened:
+            self._step_down(process)
+        super().died(process)
+        if process.opened and self.is_primary(process):
+            assert process.worker.journal is not None
+            self.history_for(process.worker.journal.header).died()
+
+    def turned(self, process: Process) -> None:
+        if process.opened:
+            self._step_down(process)
+        super().turned(process)
+        journal = process.worker.journal
+        if journal is None or process.worker.roles is None or not process.opened:
+            return
+        if process.worker.primary is not None:
+            self._node(journal.header)
+            self.seen[process.host.name] = Seen(journal.header.history[-1].reign_id, "", journal.durable_lsn,
+                                                serves=True)
+            self.standings[process.host.name] = Standing()
+
+    def said(self, process: Process, kind: str, message: str) -> None:
+        """Links may give up: histories part."""
+        self.conflicts += kind == "primary_primary"
+
+    def completed_some(self, process: Process) -> None:
+        unheard = self.must_ask.get(process.loop.name)
+        if unheard:
+            raise Violation(f"{process.host.name} serves, superseded by {', '.join(sorted(unheard))}, whom it had to "
+                            "ask")
+        here = process.worker.primary
+        assert here is not None
+        reign_id = here.journal.header.history[-1].reign_id
+        for link in here.links.values():
+            name = link.config.remote_host
+            if link.in_force:
+                self.promised_in[name] = reign_id
+                self._check_heir(name, self.reigns[reign_id])
+        super().completed_some(process)
+
+    def _check_heir(self, name: str, mine: ReignNode) -> None:
+        """A Secondary that is Primary by now, and this one has not noticed: what is completed on its word is there."""
+        process = self.hosts[name].process
+        if process is None or process.worker.primary is None:
+            return
+        for node in self.reigns.values():
+            if node.host == name and node.before is mine and node.inherited_lsn < mine.history.completed_lsn:
+                raise Violation(f"{name} took over with LSN {node.inherited_lsn}, and {mine.host} completed up to "
+                                f"{mine.history.completed_lsn} on its word")
+
+    def _watch_links(self, here: Primary) -> None:
+        reign_id = here.journal.header.history[-1].reign_id
+        for link in here.links.values():
+            name = link.config.remote_host
+            if link.in_force and not _peer(link).dead and self.promised_in.get(name) != reign_id:
+                self.promised_in[name], self.standings[name].in_force_since_lsn = reign_id, -1
+                self.standings[name].promised_lsn = 0
+            if self.promised_in.get(name) != reign_id:
+                continue
+            standing = self.standings[name]
+            if not link.in_force:
+                standing.promised_lsn, standing.in_force_since_lsn = 0, -1
+            elif standing.in_force_since_lsn < 0:
+                standing.in_force_since_lsn = self.reigns[reign_id].history.end_lsn
+
+    def _watch_secondary(self, host: SimHost) -> None:
+        assert host.process is not None
+        journal = host.process.worker.journal
+        assert journal is not None
+        header, standing = journal.header, self.standings[host.name]
+        now = Seen(header.history[-1].reign_id, str(header.links.get("order", {}).get("order_id", "")),
+                   journal.durable_lsn)
+        before = self.seen.get(host.name)
+        self.must_ask.pop(host.process.loop.name, None)
+        if before is not None and before.reign_id:
+            self._check_kept(host.name, before, now)
+        self.seen[host.name] = now
+        standing.order_id, standing.acked_lsn = now.order_id, now.lsn
+        if self.promised_in.get(host.name) != now.reign_id:
+            standing.promised_lsn = 0
+        self._check_promise(host.name)
+
+    def _check_promise(self, name: str) -> None:
+        """Only what was promised in the reign that it follows still."""
+        process = self.hosts[name].process
+        if process is not None and process.worker.journal is not None and (
+                process.worker.journal.header.history[-1].reign_id == self.promised_in.get(name)):
+            super()._check_promise(name)
+
+    def _check_kept(self, name: str, before: Seen, now: Seen) -> None:
+        """What was there is there still, or the operator has ordered that it be overwritten."""
+        old, new = self.reigns[before.reign_id], self.reigns[now.reign_id]
+        kept_lsn = min(before.lsn, now.lsn, _parting_lsn(old, new))
+        if kept_lsn >= before.lsn:
+            return
+        if now.order_id == before.order_id and now.reign_id == before.reign_id:
+            raise Violation(f"{name} went back from LSN {before.lsn} to {now.lsn} without an order")
+        if not self._may_overwrite(new, name):
+            raise Violation(f"{name} gave up its log from LSN {kept_lsn} to {before.lsn} of reign {before.reign_id} "
+                            f"for reign {now.reign_id} of {new.host}, which nobody ordered")
+        self.overwritten += 1
+
+    # the end
+
+    def primaries(self) -> list[SimHost]:
+        return [host for host in self.hosts.values() if host.process is not None and self.is_primary(host.process)]
+
+    def caught_up(self) -> bool:
+        primaries = self.primaries()
+        if len(primaries) != 1:
+            return False
+        self.primary_name, self.history = primaries[0].name, self.history_of(primaries[0])
+        return super().caught_up()
+
+    def check_converged(self) -> None:
+        primaries = self.primaries()
+        if len(primaries) != 1:
+            raise Violation(f"{len(primaries)} Primaries at the end: {', '.join(h.name for h in primaries)}")
+        self.primary_name, self.history = primaries[0].name, self.history_of(primaries[0])
+        super().check_converged()
+
+
+def _parting_lsn(a: ReignNode, b: ReignNode) -> int:
+    """Up to there both logs are the same."""
+    one, other = a.line(), b.line()
+    shared = 0
+    while shared < min(len(one), len(other)) and one[shared] is other[shared]:
+        shared += 1
+    if not shared:
+        return 0
+    return min((line[shared].start_lsn for line in (one, other) if len(line) > shared), default=1 << 63)

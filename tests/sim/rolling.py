@@ -1,0 +1,86 @@
+"""A run in which the Primary's role moves: every pair of hosts has a link, every host could export its volumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from random import Random
+from typing import Any
+
+from tests.sim.host import SimHost
+from tests.sim.loop import Violation
+from tests.sim.operator import Operator, primary_of
+from tests.sim.plan import Plan
+from tests.sim.reigns import ReignOracle
+from tests.sim.run import Run
+from volrep.model.config import RvgConfig, StartMethod, Startup
+from volrep.model.errors import VolrepError
+
+HEARD_S = 20.0  # of peace: by then two Primaries know of each other
+
+
+class RollingRun(Run):
+    oracle: ReignOracle
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.operator = Operator(self)
+        self._unheard_since_s = -1.0
+
+    def configs(self, plan: Plan) -> list[RvgConfig]:
+        """As of a fixed Primary, with links and exports everywhere."""
+        configs = super().configs(plan)
+        links = {config.host: list(config.links) for config in configs}
+        for a, b in combinations(range(1, len(configs)), 2):
+            for here, there in ((configs[a], configs[b]), (configs[b], configs[a])):
+                links[here.host].append(configs[0].links[0].model_copy(update={
+                    "link_id": f"link{a}{b}", "name": f"to_{there.host}", "remote_host": there.host,
+                    "remote_address": there.host}))
+        return [config.model_copy(update={"links": links[config.host], "exports": configs[0].exports,
+                                          "startup": Startup(plan.setting.startup)}) for config in configs]
+
+    def oracle_for(self, hosts: dict[str, SimHost], random: Random) -> ReignOracle:
+        return ReignOracle(self.world, hosts, self.hosts[0].name, random)
+
+    # what actions use
+
+    def ask_host(self, host: SimHost, method: str, params: dict[str, Any],
+                 answered: Callable[[VolrepError | None], None] = lambda _: None) -> None:
+        process = host.process
+        if process is None or process.worker.config is None:
+            return
+
+        def done(error: VolrepError | None) -> None:
+            if error is not None:
+                self.refused[error.id] = self.refused.get(error.id, 0) + 1
+            self.world.note(method, host.name, f"{error.id} {error.text}" if error else "ok")
+            answered(error)
+
+        process.call(method, params, done=done)
+
+    def start_link(self, secondary: int, method: str = StartMethod.AUTOSYNC.value) -> None:
+        here = self.hosts[0]
+        if here in self.oracle.primaries():
+            link = primary_of(here).links[self.link_id(secondary)]
+            self.operator.start(here, link, StartMethod(method))
+
+    # the end
+
+    def _tend(self, *, resume: bool = True) -> None:
+        if self.peace:
+            self._check_heard()
+            self.operator.settle()
+        elif self.world.random.random() < 0.2:
+            self.operator.settle()
+        self.operator.tend(resume=resume)
+
+    def _check_heard(self) -> None:
+        """Two Primaries in peace that both believe to be the only one."""
+        primaries = self.oracle.primaries()
+        silent = [h.name for h in primaries if not primary_of(h).journal.header.primary_primary]
+        if len(primaries) < 2 or len(silent) < 2:
+            self._unheard_since_s = -1.0
+        elif self._unheard_since_s < 0:
+            self._unheard_since_s = self.world.now_s
+        elif self.world.now_s > self._unheard_since_s + HEARD_S:
+            raise Violation(f"{' and '.join(silent)} are both Primary, can talk, and neither knows of the other")
