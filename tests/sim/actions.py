@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from tests.sim.operator import primary_of
 from tests.sim.plan import Setting
 from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, Ring
+from volrep.model.config import StartMethod
 
 if TYPE_CHECKING:
     from tests.sim.host import SimHost
@@ -84,6 +86,27 @@ def _takeover(run: RollingRun, to: int, first: str, down_s: float, failback: boo
 def _elect(run: RollingRun, host: int) -> None:
     if run.host(host) in run.oracle.primaries():
         run.operator.elect(run.host(host))
+
+
+def _role_link(run: RollingRun, method: str, link: int) -> None:
+    """A verb of replication at whoever is Primary."""
+    for host in run.oracle.primaries():
+        links = list(primary_of(host).links.values())
+        if method == "autosync":
+            run.operator.start(host, links[link % len(links)], StartMethod.AUTOSYNC)
+        else:
+            run.ask_host(host, method, {"link_id": links[link % len(links)].config.link_id})
+            if method == "link.stop" and host.process is not None:  # nobody asks over a link that is stopped
+                asked = run.oracle.must_ask.get(host.process.loop.name, set())
+                asked.discard(links[link % len(links)].config.remote_host)
+
+
+def _serve(run: RollingRun, host: int) -> None:
+    """The operator says that a starting Primary is to wait for nobody."""
+    process = run.host(host).process
+    if process is not None:
+        run.oracle.must_ask.pop(process.loop.name, None)
+        run.ask_host(run.host(host), "serve", {})
 
 
 def _isolate(run: Run, host: int, for_s: float) -> None:
@@ -274,6 +297,9 @@ ACTIONS: dict[str, Row] = {
                                   "down_s": round(r.uniform(0.1, 6), 3), "failback": r.random() < 0.8,
                                   "autofb": r.random() < 0.2}, _takeover),
     "elect": Row(lambda r, s: {"host": _any_host(r, s)}, _elect),
+    "role_link": Row(lambda r, s: {"method": r.choice(("link.stop", "link.pause", "link.resume", "autosync")),
+                                   "link": r.randrange(6)}, _role_link),
+    "serve": Row(lambda r, s: {"host": _any_host(r, s)}, _serve),
     "isolate": Row(lambda r, s: {"host": _any_host(r, s), "for_s": round(r.uniform(0.1, 6), 3)}, _isolate),
     "cut_all": Row(lambda r, s: {}, _cut_all),
     "restart": Row(lambda r, s: {"host": _host(r, s)}, _restart),

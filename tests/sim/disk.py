@@ -242,7 +242,11 @@ class SimFile:
         self.disk.drop_cache()
 
     def extents(self, offset: int, length: int) -> Iterator[tuple[int, int, bool]]:
-        """Sectors that are all zero count as holes, whole runs at a time."""
+        """Sectors that are all zero count as holes, whole runs at a time.
+
+        Not those whose zeroes a failed sync has lost: a file system keeps holes in its journal, and a page of zeroes
+        counts as data.
+        """
         end, shown = offset + length, self.disk.shown
         while offset < end:
             is_data = self._is_data(shown, offset, end)
@@ -252,10 +256,11 @@ class SimFile:
             yield offset, stop - offset, is_data
             offset = stop
 
-    @staticmethod
-    def _is_data(shown: bytearray, offset: int, end: int) -> bool:
-        stop = min(end, (offset // SECTOR_BYTES + 1) * SECTOR_BYTES)
-        return shown[offset:stop] != _ZERO_SECTOR[:stop - offset]
+    def _is_data(self, shown: bytearray, offset: int, end: int) -> bool:
+        sector, disk = offset // SECTOR_BYTES, self.disk
+        stop = min(end, (sector + 1) * SECTOR_BYTES)
+        zeroes = _ZERO_SECTOR[:stop - offset]
+        return shown[offset:stop] != zeroes or (sector not in disk._dirty and disk.durable[offset:stop] != zeroes)
 
     def identity(self) -> tuple[int, int]:
         return self.disk.inode, self.disk.changes

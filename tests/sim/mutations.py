@@ -123,7 +123,7 @@ MUTATIONS = (
     Mutation("the map of changes lacks batches", (
         ("rvg.primary:Primary.commit", "self.tracking.mark(batch)", "pass"),), ("takeover", "roles")),
     Mutation("a reign keeps those that its log had not reached", (
-        ("link.fork:with_reign", " if reign.start_lsn <= newest.start_lsn", ""),), ("roles",), first_seed=20120),
+        ("link.fork:with_reign", " if reign.start_lsn <= newest.start_lsn", ""),), ("roles",), first_seed=120),
     Mutation("reigns that are not above others", (
         ("link.fork:next_generation", "return 1 + max(", "return max("),), ("takeover", "roles")),
     Mutation("the role is taken before the header says so", (

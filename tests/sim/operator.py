@@ -221,4 +221,4 @@ def _link(here: Primary, to: SimHost) -> OutLink:
 
 def _is_up(host: SimHost) -> bool:
     process = host.process
-    return process is not None and process.opened and not process.loop.dead
+    return process is not None and process.opened and process.failed is None and not process.loop.dead

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.sim.history import Expected, History, Wish
 from tests.sim.loop import Violation
-from tests.sim.oracle import Oracle, Standing, _peer
+from tests.sim.oracle import Oracle, Standing
 from volrep.log.header import SrlHeader
 from volrep.log.record import CONTINUES, RecordType, record_bytes
 from volrep.model.config import Role, Startup
@@ -237,7 +237,7 @@ class ReignOracle(Oracle):
         for link in here.links.values():
             name = link.config.remote_host
             if link.in_force:
-                self.promised_in[name] = reign_id
+                self._promises_in(reign_id, name)
                 self._check_heir(name, self.reigns[reign_id])
         super().completed_some(process)
 
@@ -251,13 +251,18 @@ class ReignOracle(Oracle):
                 raise Violation(f"{name} took over with LSN {node.inherited_lsn}, and {mine.host} completed up to "
                                 f"{mine.history.completed_lsn} on its word")
 
+    def _promises_in(self, reign_id: str, name: str) -> None:
+        """What is completed with the Secondary in force is a promise of this reign, and of none before."""
+        if self.promised_in.get(name) != reign_id:
+            self.promised_in[name], standing = reign_id, self.standings[name]
+            standing.promised_lsn, standing.in_force_since_lsn = 0, -1
+
     def _watch_links(self, here: Primary) -> None:
         reign_id = here.journal.header.history[-1].reign_id
         for link in here.links.values():
             name = link.config.remote_host
-            if link.in_force and not _peer(link).dead and self.promised_in.get(name) != reign_id:
-                self.promised_in[name], self.standings[name].in_force_since_lsn = reign_id, -1
-                self.standings[name].promised_lsn = 0
+            if link.in_force:
+                self._promises_in(reign_id, name)
             if self.promised_in.get(name) != reign_id:
                 continue
             standing = self.standings[name]
@@ -270,6 +275,8 @@ class ReignOracle(Oracle):
         assert host.process is not None
         journal = host.process.worker.journal
         assert journal is not None
+        if journal.failure is not None:
+            return  # what its header says in memory, its disk may lack
         header, standing = journal.header, self.standings[host.name]
         now = Seen(header.history[-1].reign_id, str(header.links.get("order", {}).get("order_id", "")),
                    journal.durable_lsn)

@@ -47,8 +47,9 @@ def _modes(random: Random, setting: Setting) -> Setting:
 
 
 def _rolling(random: Random, setting: Setting) -> Setting:
-    return replace(setting, attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)), secondaries=random.choice((1, 2, 2)),
-                   ring_bytes=random.choice((64, 256, 512)) << 10, startup=random.choice(("serve", "ask-peers")),
+    return replace(setting, attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)),
+                   secondaries=random.choice((1, 2, 2, 3)), ring_bytes=random.choice((64, 256, 512)) << 10,
+                   startup=random.choice(("serve", "ask-peers")),
                    delays_s=random.choice(((1e-4, 2e-3), (1e-3, 4e-2))), tends=random.choice((0.3, 1.0)))
 
 
@@ -141,7 +142,11 @@ SCENARIOS: dict[str, Scenario] = {
         "everything that moves the role, and crashes, breaks and partitions at every step of it",
         replace(_BASE, roles=True),
         {**_LIFE, "takeover": 3.0, "migrate": 3.0, "elect": 1.0, "isolate": 2.0, "cut_all": 1.0, "partition": 1.0,
-         "restart": 1.0, "kill_soon": 3.0}, vary=_rolling),
+         "restart": 1.0, "kill_soon": 3.0, "role_link": 3.0, "serve": 0.5, "clock": 0.5}, vary=_rolling),
+    "roles-disks": Scenario(
+        "the role moves between hosts whose disks fail, fill up and are slow", replace(_BASE, roles=True),
+        {**_LIFE, "takeover": 3.0, "migrate": 3.0, "isolate": 1.0, "kill_soon": 2.0, "disk_error": 3.0,
+         "slow_disk": 2.0, "cut_all": 1.0}, vary=_rolling),
 }
 NAMES = tuple(SCENARIOS)
 
