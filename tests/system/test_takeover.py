@@ -14,7 +14,7 @@ from tests.system.pair import Host, wait_for
 from tests.system.peer import as_primary, start, welcomed
 from tests.system.rolling import BLOCK, RollingRds, Writer, block_number, stamp
 from volrep.link.frames import FrameType, frame_header
-from volrep.log.record import BatchEncoder, RecordType
+from volrep.log.record import BatchEncoder, RecordType, record_bytes
 from volrep.model.config import Role
 from volrep.model.status import LinkState, RoleFlag
 
@@ -73,8 +73,12 @@ def test_synchronous_every_completed_write_survives_the_primary(make_rds: MakeRd
     rds.assert_equal()
 
 
-def test_what_was_acknowledged_from_memory_is_taken_along(make_rds: MakeRds) -> None:
-    """The Primary's disk had it, nobody heard so: the records are in the Secondary's memory only."""
+@pytest.mark.parametrize("proved", [0, 1, 2, 3])
+def test_what_was_acknowledged_from_memory_is_taken_along(make_rds: MakeRds, proved: int) -> None:
+    """The Primary's disk had it, nobody here heard so: the records are in the Secondary's memory only.
+
+    What the log of another host proves (`proved` of them) stays in the old reign, so that this host can follow.
+    """
     rds = make_rds(volumes=[MIB], srl_bytes=17 * MIB)
     london, tokyo = rds.everybody
     write(london, 0, 1)
@@ -98,7 +102,9 @@ def test_what_was_acknowledged_from_memory_is_taken_along(make_rds: MakeRds) -> 
     assert (announced.tail_writes, announced.missing_bytes) == (3, 0)
     peer.close()
     wait_for(lambda: not tokyo.status().links[0].connected, "the Primary is gone")
-    rds.promote(tokyo, "takeover")
+    committed_lsn = there.end_lsn + proved * record_bytes(BLOCK)
+    rds.promote(tokyo, "takeover", committed_lsn=committed_lsn)
+    assert tokyo.status().history[-1].start_lsn == committed_lsn
     assert [block_number(tokyo.data(0), n) for n in range(3)] == [10, 11, 12]
     tokyo.kill()
     tokyo.start()

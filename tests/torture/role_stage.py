@@ -212,6 +212,12 @@ class RoleStage:
             self.rds.volrep("-s", "-w", "fbsync", self.rds.name, name)
             self.measure("fbsync_s", time.monotonic() - began_s)
 
+    def _database_logs(self) -> str:
+        """What PostgreSQL and the hooks said last, for the report of a broken round."""
+        paths = [database.sockets / "log" for database in self.databases.values()]
+        paths += [host.state_dir / "log" / "hooks.log" for host in self.bed.hosts.values()]
+        return "".join(f"\n--- {path}\n{path.read_text(errors='replace')[-6000:]}" for path in paths if path.exists())
+
     def measure(self, what: str, value: float) -> None:
         self.measured.setdefault(what, []).append(value)
 
@@ -272,5 +278,5 @@ class RoleStage:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         if error is not None:
-            self.last_logs = self.bed.logs()
+            self.last_logs = self.bed.logs() + self._database_logs()
         self.close()

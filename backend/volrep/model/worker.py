@@ -75,6 +75,7 @@ class Promote(Shape):
     how: PromoteHow
     new_reign: str = Field(pattern=r"^[0-9a-f]{16}$")
     expect_lsn: int = 0
+    committed_lsn: int = 0  # takeover: the log of another host proves that the old Primary's was durable up to here
     failback: bool = True  # mark the regions written from now on
     autofb: bool = False
 

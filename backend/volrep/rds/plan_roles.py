@@ -134,6 +134,14 @@ def _application(sites: Sites, host: str) -> list[str]:
 # ---- takeover
 
 
+def _committed_lsn(sites: Sites, target: Site) -> int:
+    """How far the others prove that the lost Primary's log was durable; 0: nobody does."""
+    mine = target.status
+    return max((other.status.srl.durable_lsn for other in sites.others(target.host)
+                if mine is not None and other.status is not None and other.is_secondary
+                and other.status.history == mine.history), default=0)
+
+
 def plan_takeover(sites: Sites, host: str, new: New, now_ns: int, *, force: bool, failback: bool = True,
                   autofb: bool = False) -> Plan:
     """`force`: although the Primary lives. Raises VR-1360, VR-1361."""
@@ -152,7 +160,8 @@ def plan_takeover(sites: Sites, host: str, new: New, now_ns: int, *, force: bool
     ids |= {old: link.link_id} if link is not None else {}
     steps = [
         *hook_steps(sites, host, HookEvent.PRE_PROMOTE, "takeover", old),
-        _promote(host, promote_call(sites, host, PromoteHow.TAKEOVER, new, failback=failback, autofb=autofb)),
+        _promote(host, promote_call(sites, host, PromoteHow.TAKEOVER, new, committed_lsn=_committed_lsn(sites, target),
+                                    failback=failback, autofb=autofb)),
         *hook_steps(sites, host, HookEvent.POST_PROMOTE, "takeover", old),
         *(_not_held_up(step) for step in made),
         *_follow(sites, host, [other for other in (*others, *sites.primaries) if _not_ahead(other, target)], ids)]

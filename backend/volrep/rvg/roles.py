@@ -191,6 +191,9 @@ class Roles:
         self._check_promotion(asked)
         assert self.secondary is not None
         self.secondary.close("this host becomes the Primary")
+        if asked.how is PromoteHow.TAKEOVER:
+            self.secondary.commit_up_to(asked.committed_lsn)
+            self.check_quiet()
         tail = [] if asked.how is PromoteHow.MIGRATE else self.secondary.tail()
         begun_lsn = self.journal.end_lsn
         self.journal.release_role()

@@ -275,6 +275,19 @@ class Secondary:
         self.batches += 1
         self._check_consistent()
 
+    def commit_up_to(self, lsn: int) -> None:
+        """Log and apply what was received up to `lsn`: durable on the old Primary, though it never said so here.
+
+        The host whose log proves it can then follow: the next reign begins behind all that it holds.
+        """
+        buffer = self._buffer
+        due_bytes = min(lsn, buffer.verified_lsn) - buffer.committed_lsn
+        if buffer.committed_lsn != self.journal.durable_lsn or due_bytes <= 0 or not self.has_room(due_bytes):
+            return
+        start, end, records = buffer.take(lsn)
+        if records:
+            self.commit(buffer.view, start, end, records)
+
     def tail(self) -> list[Write]:
         """Records received beyond the durable log, in order: what an application may have been told is safe here."""
         view = self._buffer.view
