@@ -56,7 +56,9 @@ def install_hooks(hooks: Path, place: Path, *, dg: str, rvg: str, volume: str, e
     run = f"{' '.join(AS_USER)} {programs()}/pg_ctl -D \"$MOUNT/data\""
     config.write_text(
         f"VOLUME={volume}\nMOUNT={place}/m\nUNIT=none\n"
-        f"start_database() {{ {run} status >/dev/null || {{ rm -f \"$MOUNT/data/postmaster.pid\"; "
+        # Not `pg_ctl status`: the file came with the volume, and its number may be any process here, or one that nobody
+        # has waited for yet
+        f"start_database() {{ pgrep -f -- '-k {sockets}' >/dev/null || {{ rm -f \"$MOUNT/data/postmaster.pid\"; "
         f"{run} -s -w -t 60 -l {sockets}/log -o '-k {sockets}' start; }}; }}\n"
         f"stop_database() {{ [ ! -d \"$MOUNT/data\" ] || {run} status >/dev/null || return 0; "
         f"[ ! -d \"$MOUNT/data\" ] || {run} -s -w -t 60 -m fast stop; }}\n"
