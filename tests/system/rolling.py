@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -172,3 +173,22 @@ def block_number(data: bytes, block: int) -> int:
     found = int(struct.unpack_from("<Q", data, block * BLOCK)[0])
     assert data[block * BLOCK : (block + 1) * BLOCK] == stamp(found), f"block {block} is torn"
     return found
+
+
+MakeRds = Callable[..., RollingRds]
+
+
+def rolling_maker(folder: Path) -> Iterator[MakeRds]:
+    """For a fixture: makes data sets that replicate and are up to date, and closes them at the end."""
+    made: list[RollingRds] = []
+
+    def make(**kwargs: object) -> RollingRds:
+        made.append(RollingRds(folder / f"rds{len(made)}", **kwargs))
+        made[-1].start()
+        made[-1].startrep("blank")
+        made[-1].wait_up_to_date()
+        return made[-1]
+
+    yield make
+    for rds in made:
+        rds.close()

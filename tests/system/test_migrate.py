@@ -4,35 +4,23 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, wait_for
-from tests.system.rolling import BLOCK, RollingRds, Writer, block_number, new_reign, stamp
+from tests.system.rolling import BLOCK, MakeRds, RollingRds, Writer, block_number, new_reign, rolling_maker, stamp
 from volrep.model.config import Role
 from volrep.model.status import RvgStatus
 
 MIB = 1 << 20
-MakeRds = Callable[..., RollingRds]
 
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
-    made: list[RollingRds] = []
-
-    def make(**kwargs: object) -> RollingRds:
-        made.append(RollingRds(tmp_path / f"rds{len(made)}", **kwargs))
-        made[-1].start()
-        made[-1].startrep("blank")
-        made[-1].wait_up_to_date()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    yield from rolling_maker(tmp_path)
 
 
 def completed_is_there(rds: RollingRds, writer: Writer) -> None:

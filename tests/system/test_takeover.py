@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, wait_for
 from tests.system.peer import as_primary, start, welcomed
-from tests.system.rolling import BLOCK, RollingRds, Writer, block_number, stamp
+from tests.system.rolling import BLOCK, MakeRds, RollingRds, Writer, block_number, rolling_maker, stamp
 from volrep.link.frames import FrameType, frame_header
 from volrep.log.record import BatchEncoder, RecordType, record_bytes
 from volrep.model.config import Role
@@ -20,23 +20,11 @@ from volrep.model.status import LinkState, RoleFlag
 
 MIB = 1 << 20
 SYNC = {"synchronous": "override"}
-MakeRds = Callable[..., RollingRds]
 
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
-    made: list[RollingRds] = []
-
-    def make(**kwargs: object) -> RollingRds:
-        made.append(RollingRds(tmp_path / f"rds{len(made)}", **kwargs))
-        made[-1].start()
-        made[-1].startrep("blank")
-        made[-1].wait_up_to_date()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    yield from rolling_maker(tmp_path)
 
 
 def write_until_killed(rds: RollingRds, seconds: float) -> Writer:
