@@ -33,6 +33,19 @@ from volrep.engine.attach import clear_away, cut_off
 VOLUME = "pg"
 SIZE_MIB = 256
 SRL_BYTES = 64 * MIB
+BLOCK_BYTES = 4096
+
+
+def differing_bytes(a: Path, b: Path, step_bytes: int = 1 << 18) -> int:
+    """Bytes in blocks of 4 KiB whose content differs between two files of equal length."""
+    found = 0
+    with a.open("rb") as one, b.open("rb") as other:
+        while mine := one.read(step_bytes):
+            theirs = other.read(step_bytes)
+            if mine != theirs:
+                found += sum(BLOCK_BYTES for at in range(0, len(mine), BLOCK_BYTES)
+                             if mine[at:at + BLOCK_BYTES] != theirs[at:at + BLOCK_BYTES])
+    return found
 
 
 class Acked(list[int]):
@@ -208,6 +221,7 @@ class RoleStage:
 
         wait_for(lambda: acting() or follows(), DEADLINE_S, f"{name} to be acting Secondary, or to follow")
         if acting():
+            self.measure("differing_bytes", differing_bytes(self.paths[name], self.paths[self.primary.name]))
             began_s = time.monotonic()
             self.rds.volrep("-s", "-w", "fbsync", self.rds.name, name)
             self.measure("fbsync_s", time.monotonic() - began_s)
