@@ -20,7 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -277,13 +277,16 @@ class Rds:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def rds_maker(folder: Path, **defaults: Any) -> Iterator[Callable[..., Rds]]:
-    """A function that makes and starts one RDS after the other; all are closed at the end."""
-    made: list[Rds] = []
+Kind = TypeVar("Kind", bound=Rds)
 
-    def make(**kwargs: Any) -> Rds:
-        made.append(Rds(folder / f"rds{len(made)}", **(defaults | kwargs)))
+
+@contextlib.contextmanager
+def rds_maker(kind: type[Kind], folder: Path, **defaults: Any) -> Iterator[Callable[..., Kind]]:
+    """A function that makes and starts one RDS after the other; all are closed at the end."""
+    made: list[Kind] = []
+
+    def make(**kwargs: Any) -> Kind:
+        made.append(kind(folder / f"rds{len(made)}", **(defaults | kwargs)))
         made[-1].start()
         return made[-1]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds, pair_up, wait_for
+from tests.system.pair import Host, Rds, pair_up, rds_maker, wait_for
 from volrep.model.config import Role
 from volrep.model.status import LinkState, LinkStatus, RoleFlag, RvgStatus
 
@@ -180,15 +180,11 @@ MakeRds = Callable[..., RollingRds]
 
 def rolling_maker(folder: Path) -> Iterator[MakeRds]:
     """For a fixture: makes data sets that replicate and are up to date, and closes them at the end."""
-    made: list[RollingRds] = []
+    with rds_maker(RollingRds, folder) as start:
+        def make(**kwargs: object) -> RollingRds:
+            rds = start(**kwargs)
+            rds.startrep("blank")
+            rds.wait_up_to_date()
+            return rds
 
-    def make(**kwargs: object) -> RollingRds:
-        made.append(RollingRds(folder / f"rds{len(made)}", **kwargs))
-        made[-1].start()
-        made[-1].startrep("blank")
-        made[-1].wait_up_to_date()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+        yield make

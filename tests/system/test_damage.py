@@ -22,7 +22,7 @@ MakeRds = Callable[..., Rds]
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
-    with rds_maker(tmp_path, srl_bytes=17 * MIB) as make:
+    with rds_maker(Rds, tmp_path, srl_bytes=17 * MIB) as make:
         yield make
 
 

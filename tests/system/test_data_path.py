@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds, wait_for
+from tests.system.pair import Host, Rds, rds_maker, wait_for
 from tests.system.stamped import BLOCK, StampedWrites, stamp
 from volrep.model.config import RvgConfig
 from volrep.model.status import LinkState
@@ -32,16 +32,8 @@ MakeRds = Callable[..., Rds]
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
-    made: list[Rds] = []
-
-    def make(**kwargs: object) -> Rds:
-        made.append(Rds(tmp_path / f"rds{len(made)}", **kwargs))  # type: ignore[arg-type]
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    with rds_maker(Rds, tmp_path) as make:
+        yield make
 
 
 class Counter(threading.Thread):

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None or os.geteuid() !
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[Callable[..., Rds]]:
-    with rds_maker(tmp_path, srl_bytes=17 * MIB) as make:
+    with rds_maker(Rds, tmp_path, srl_bytes=17 * MIB) as make:
         yield make
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds, wait_for
+from tests.system.pair import Host, Rds, rds_maker, wait_for
 from volrep.model.status import LinkState, LinkStatus
 
 MIB = 1 << 20
@@ -18,10 +18,8 @@ BLOCK = 4096
 
 @pytest.fixture
 def rds(tmp_path: Path) -> Iterator[Rds]:
-    made = Rds(tmp_path / "rds", volumes=[MIB], srl_bytes=17 * MIB)
-    made.start()
-    yield made
-    made.close()
+    with rds_maker(Rds, tmp_path, volumes=[MIB], srl_bytes=17 * MIB) as make:
+        yield make()
 
 
 def write(host: Host, blocks: range, byte: int) -> None:

@@ -15,7 +15,7 @@ import crc32c
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Rds, wait_for
+from tests.system.pair import Rds, rds_maker, wait_for
 from tests.system.peer import FakeSecondary, Peer, as_primary, hello, log_text, rss_bytes, start, wait_for_log, welcomed
 from volrep.link import connect
 from volrep.link.frames import LOG_BODY_MAX, U64, FrameType, frame, frame_header, json_frame
@@ -38,17 +38,8 @@ Abuse = Callable[[Peer, Rds], None]
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[Callable[..., Rds]]:
-    made: list[Rds] = []
-
-    def make(*, volumes: list[int], srl_bytes: int = 17 * MIB, encryption: str = "off") -> Rds:
-        made.append(Rds(tmp_path / f"rds{len(made)}", volumes=volumes, srl_bytes=srl_bytes,
-                        attributes={"encryption": encryption}))
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    with rds_maker(Rds, tmp_path, srl_bytes=17 * MIB) as make:
+        yield lambda encryption="off", **how: make(attributes={"encryption": encryption}, **how)
 
 
 def write(rds: Rds, number: int, block: int = 0) -> None:

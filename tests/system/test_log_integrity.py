@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds, wait_for
+from tests.system.pair import Host, Rds, rds_maker, wait_for
 from tests.system.proxy import Proxy
 from volrep.log.ring import HEADER_AREA_BYTES
 from volrep.model.status import LinkState, LinkStatus
@@ -24,17 +24,8 @@ MakeRds = Callable[..., Rds]
 
 @pytest.fixture
 def make_rds(tmp_path: Path) -> Iterator[MakeRds]:
-    made: list[Rds] = []
-
-    def make(**how: object) -> Rds:
-        made.append(Rds(tmp_path / f"rds{len(made)}", volumes=[4 * MIB], srl_bytes=17 * MIB,
-                        attributes={"encryption": "off"}, **how))  # type: ignore[arg-type]
-        made[-1].start()
-        return made[-1]
-
-    yield make
-    for rds in made:
-        rds.close()
+    with rds_maker(Rds, tmp_path, volumes=[4 * MIB], srl_bytes=17 * MIB, attributes={"encryption": "off"}) as make:
+        yield make
 
 
 def write(host: Host, blocks: range, byte: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.pair import Host, Rds, wait_for
+from tests.system.pair import Host, Rds, rds_maker, wait_for
 from tests.system.test_log_integrity import link_of, rot
 from volrep.model.status import LinkState
 
@@ -17,11 +17,10 @@ MIB = 1 << 20
 
 @pytest.fixture
 def rds(tmp_path: Path) -> Iterator[Rds]:
-    made = Rds(tmp_path / "rds", volumes=[4 * MIB], srl_bytes=17 * MIB)
-    made.start()
-    made.startrep("blank")
-    yield made
-    made.close()
+    with rds_maker(Rds, tmp_path, volumes=[4 * MIB], srl_bytes=17 * MIB) as make:
+        made = make()
+        made.startrep("blank")
+        yield made
 
 
 def write_mib(host: Host, count: int, byte: int) -> None:
