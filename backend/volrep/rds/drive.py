@@ -81,7 +81,7 @@ class _Driver:
         undone: list[str] = []
         left: list[str] = []
         for step in reversed(done):
-            if not step.undo:
+            if not step.undo or (step.base and left):
                 left.append(step.title)
                 continue
             self._say(f"undo: {step.title}")

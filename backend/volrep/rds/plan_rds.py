@@ -90,7 +90,9 @@ def _create_step(host: str, wanted: Wanted, role: Role, rds_id: str, rvg_id: str
                         volumes=list(wanted.volumes), srl=wanted.srl)
     return Step(f"{host}: create RVG {wanted.name} ({role.value}; volumes {', '.join(wanted.volumes)}, "
                 f"SRL {wanted.srl})", Call(host, "rvg.create", request),
-                (Call(host, "rvg.delete", RvgDelete(dg=wanted.dg, name=wanted.name, force=True)),))
+                (Call(host, "rvg.delete", RvgDelete(dg=wanted.dg, name=wanted.name, force=True)),),
+                # Without it a Secondary that is left would be one of a data set that nobody knows
+                base=role is Role.PRIMARY)
 
 
 def check_volumes(view: HostView, wanted: Wanted, like: HostView | None = None) -> None:

@@ -31,6 +31,8 @@ class Step:
 
     `final`: when it has been done there is no way back; a failure later leaves everything as it then is.
     `needed` False: a failure is told at the end, and the steps behind it are done all the same.
+    `base`: what the steps behind it stand on. It is not taken back while one of them could not be, because the same
+    command finds what is left by it.
     `estimate_s`: how long it takes, as far as that is known beforehand; 0 for a call that is answered at once.
     """
 
@@ -39,6 +41,7 @@ class Step:
     undo: tuple[Call, ...] = ()
     final: bool = False
     needed: bool = True
+    base: bool = False
     estimate_s: float = 0.0
 
 

@@ -44,7 +44,9 @@ def rvg_status(config: RvgConfig, links: list[LinkStatus], **more: Any) -> RvgSt
 
 
 class Hosts:
-    """A `Caller`. `fail_at` is the number of the call (from 1) that is refused instead of done."""
+    """A `Caller`. `fail_at` is the number of the call (from 1) that is refused instead of done; with `dies` that
+    host dies in it, with `done` when it has done what was asked.
+    """
 
     def __init__(self, *names: str, volumes: dict[str, int] | None = None) -> None:
         self.names = names
@@ -54,6 +56,7 @@ class Hosts:
         self.states: dict[tuple[str, str], LinkState] = {}  # (host, link_id)
         self.silent: set[str] = set()
         self.fail_at = 0
+        self.dies, self.done = False, False
         self.calls: list[str] = []
 
     # ---- as the fleet observes them
@@ -92,7 +95,13 @@ class Hosts:
 
     def call(self, host: str, method: str, request: Any) -> Any:
         self.calls.append(f"{host} {method}")
-        if host in self.silent or len(self.calls) == self.fail_at:
+        last = len(self.calls) == self.fail_at
+        if last and self.done and host not in self.silent:
+            getattr(self, method.replace(".", "_"))(host, request)
+        if last and self.dies:
+            self.silent.add(host)
+            raise VolrepError(engine_messages.ENGINE_CLOSED, reason="it died")
+        if host in self.silent or last:
             raise gone(host)
         return getattr(self, method.replace(".", "_"))(host, request)
 

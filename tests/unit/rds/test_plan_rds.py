@@ -98,6 +98,22 @@ def test_setup_that_fails_at_any_step_leaves_nothing(failing: int) -> None:
     assert hosts.rvgs == {}
 
 
+@pytest.mark.parametrize("done", [False, True])
+@pytest.mark.parametrize("failing", range(1, 6))
+def test_setup_whose_host_dies_at_any_step_and_stays_away_while_it_is_undone_is_finished_by_the_same_command(
+        failing: int, done: bool) -> None:
+    hosts = Hosts("london", "tokyo")
+    plan = setup(hosts)
+    hosts.fail_at, hosts.dies, hosts.done = failing, True, done
+    assert refusal(lambda: drive(plan, hosts, silently)) == "VR-1330"
+    hosts.silent.clear()
+    drive(setup(hosts, number=2), hosts, silently)
+    assert len({config.rds_id for config in hosts.rvgs.values()}) == 1
+    assert {host: [link.remote_host for link in config.links] for (host, _, _), config in hosts.rvgs.items()} == {
+        "london": ["tokyo"], "tokyo": ["london"]}
+    assert setup(hosts, number=3).steps == ()
+
+
 @pytest.mark.parametrize("failing", range(1, 4))
 def test_delsec_that_fails_at_any_step_leaves_the_pair_as_it_was(failing: int) -> None:
     hosts = made("london", "tokyo")
