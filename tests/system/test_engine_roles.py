@@ -53,6 +53,18 @@ def test_the_configuration_follows_the_role(engine: Engine) -> None:
     assert methods.count("rvg.demote") == 2
 
 
+def test_how_long_a_change_of_role_took_is_measured_and_kept(engine: Engine) -> None:
+    engine.make_rvg()
+    assert engine.rvg().took == {}
+    promote(engine, demote(engine))
+    took = engine.rvg().took
+    assert took.keys() == {"rvg.demote", "rvg.promote"}
+    assert all(0 < step.seconds < 60 for step in took.values())
+    engine.client.call("rvg.promote", RvgPromote(dg="dg", rvg="rvg", how=PromoteHow.MIGRATE, new_reign="a" * 16))
+    engine.restart_after_kill()
+    assert engine.rvg_up().took == took  # said again it found its work done, which says nothing about the next time
+
+
 def test_makesec_needs_another_reign_or_force(engine: Engine) -> None:
     engine.make_rvg()
     with pytest.raises(VolrepError, match="VR-1415"):

@@ -17,7 +17,7 @@ from tests.system.database import install_hooks, make_database
 from tests.system.one_engine import Engine
 from tests.system.waiting import wait_for
 from volrep.engine import attach
-from volrep.engine.api import AttachAdd, ExportAdd, VolumeRef
+from volrep.engine.api import AttachAdd, ExportAdd, Scope, VolumeRef
 from volrep.engine.blockdev import mount_points
 from volrep.engine.client import connect_local
 from volrep.model.errors import VolrepError
@@ -84,6 +84,9 @@ def test_postgresql_moves_with_the_hooks_of_the_package(engine: HookedEngine) ->
     assert engine.hook(HookEvent.POST_DEMOTE, "superseded").problems == []
     assert not database.answers()
     assert "hook" in engine.event_types()
+    took = engine.client.call("rvg.list", Scope(dg="dg")).rvgs[0].took
+    assert took["hook post-promote"].seconds > 0
+    assert took["hook pre-demote"].seconds > 0
 
 
 def test_what_a_hook_says_and_how_it_failed_is_told_and_kept(engine: HookedEngine) -> None:

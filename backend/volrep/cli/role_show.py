@@ -59,16 +59,16 @@ def review(document: Document) -> str:
     if document["items"]:
         parts.append(items(document["items"]))
     parts.append(lost(document))
-    steps = [f"{number}. {step['title']}" + (f" (about {format_duration(step['estimate_s'])})" if step["estimate_s"]
-                                             else "")
-             for number, step in enumerate(document["steps"], 1)]
-    if steps:
-        hooks = any(step["do"]["method"] == "hook.run" for step in document["steps"])
-        whole = f"together about {format_duration(document['estimate_s'])}"
-        whole += ", and the time of the hooks" if hooks else ""
-        parts.append("\n".join([*steps, whole]))
+    if document["steps"]:
+        steps = [f"{number}. {step['title']}{_last_time(step['last_time'])}"
+                 for number, step in enumerate(document["steps"], 1)]
+        parts.append("\n".join([*steps, *([f"together: {document['last_time']}"] if document["last_time"] else [])]))
     parts += [f"note: {note}" for note in document["notes"]]
     return "\n\n".join(parts)
+
+
+def _last_time(text: str) -> str:
+    return f" (last time: {text})" if text else ""
 
 
 def validate(document: Document) -> str:

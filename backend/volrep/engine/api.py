@@ -15,7 +15,7 @@ from pydantic import Field
 
 from volrep.model.config import ExportConfig, LinkConfig, Role, RvgConfig, Shape, StartMethod, VolumeConfig
 from volrep.model.hooks import HookEvent, HookReport, HookRun
-from volrep.model.status import Event, RvgStatus
+from volrep.model.status import Event, RvgStatus, Took
 from volrep.model.worker import Demote, Divergence, DivergenceRequest, LogDump, Makesec, Nothing, Promote
 
 LINE_MAX_BYTES = 4 << 20  # an engine with 100 RVGs answers rvg.list below 1 MiB
@@ -151,6 +151,7 @@ class RvgInfo(Shape):
     worker_pid: int = 0
     worker_restarts: int = 0
     key_prints: dict[str, str] = Field(default_factory=dict)  # link id -> 16 hex digits that both ends have alike
+    took: dict[str, Took] = Field(default_factory=dict)  # steps of role changes: a method, or "hook EVENT"
 
 
 class RvgDemote(Demote):

@@ -132,14 +132,15 @@ class Host:
         status, problem = await supervisor.status() if supervisor is not None else (None, "the worker is stopped")
         if status is not None:
             self.note_role(rvg, status)
-        config = self.config_of(self.store.rvg(rvg.dg, rvg.name) or rvg)
+        kept = self.store.rvg(rvg.dg, rvg.name) or rvg
+        config = self.config_of(kept)
         prints = {link.link_id: key_print(link.key) for link in config.links}
         for link in config.links:
             link.key = ""
         if supervisor is None:
-            return RvgInfo(config=config, status=None, problem=problem, key_prints=prints)
+            return RvgInfo(config=config, status=None, problem=problem, key_prints=prints, took=kept.took)
         return RvgInfo(config=config, status=status, problem=problem, worker_pid=supervisor.pid,
-                       worker_restarts=supervisor.restarts, key_prints=prints)
+                       worker_restarts=supervisor.restarts, key_prints=prints, took=kept.took)
 
     def note_role(self, rvg: RvgObject, status: RvgStatus) -> None:
         """The SRL's header says what the role is; the store follows it."""

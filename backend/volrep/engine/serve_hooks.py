@@ -11,8 +11,9 @@ from volrep.engine.hooks import find
 from volrep.engine.host import Host
 from volrep.engine.store import Change
 from volrep.model.errors import VolrepError
-from volrep.model.hooks import HookEvent, HookReport, HookRun
+from volrep.model.hooks import HookEvent, HookReport, HookRun, took_key
 from volrep.model.messages import engine as messages
+from volrep.model.status import Took
 from volrep.model.worker import Nothing
 
 
@@ -26,7 +27,10 @@ async def run(host: Host, request: HookRun, client: str) -> HookReport:
     """Raises VR-1730, and VR-1790 when a program failed before the change that it belongs to."""
     report = await run_event(host, request)
     with host.store.change(Change("hook.run", request, client)):
-        pass  # nothing but the line of history
+        if not report.problems:
+            rvg = host.rvg(request.dg, request.rvg)
+            took = Took(seconds=sum(result.seconds for result in report.results))
+            host.store.put_rvg(rvg.model_copy(update={"took": rvg.took | {took_key(request.event): took}}))
     if report.problems and request.event.decides:
         raise VolrepError(messages.HOOK_FAILED, event=request.event.value, host=host.name, rvg=request.rvg,
                           problem="; ".join(report.problems), said=report.results[-1].said or "nothing",

@@ -22,16 +22,21 @@ from volrep.engine.serve_exports import check_detached
 from volrep.engine.store import Change
 from volrep.model.attributes import check_rvg_attributes
 from volrep.model.config import Shape, Startup
-from volrep.model.status import RvgStatus
+from volrep.model.status import RvgStatus, Took
 from volrep.model.worker import Demote, Divergence, DivergenceRequest, Makesec, Nothing, Promote, WorkerMethod
 
 
 async def demote(host: Host, request: RvgDemote, client: str) -> RvgDemoted:
     """Raises VR-1766 while a volume is attached; what the worker refuses has changed nothing."""
     async with host.lock(request.dg, request.rvg):
-        check_detached(host, request.dg, host.rvg(request.dg, request.rvg).volumes)
+        rvg = host.rvg(request.dg, request.rvg)
+        check_detached(host, request.dg, rvg.volumes)
         params = Demote(drain=request.drain, link_id=request.link_id, wait_s=request.wait_s)
-        status = await _ask(host, WorkerMethod.DEMOTE, params, request, Change("rvg.demote", request, client))
+        before, _ = await host.supervisor(rvg).status()
+        missing_bytes = sum(link.behind_bytes for link in (before.links if before is not None else [])
+                            if link.link_id == request.link_id)
+        status = await _ask(host, WorkerMethod.DEMOTE, params, request, Change("rvg.demote", request, client),
+                            missing_bytes)
         info = await host.info_of(host.rvg(request.dg, request.rvg))
         return RvgDemoted(info=info, end_lsn=status.srl.end_lsn)
 
@@ -82,10 +87,13 @@ async def divergence(host: Host, request: RvgDivergenceOf, _client: str) -> Dive
 
 
 async def _ask(host: Host, method: WorkerMethod, params: Shape, of: RvgDemote | RvgPromote | RvgMakesec,
-               change: Change) -> RvgStatus:
-    """The worker changes the role, the store notes it and who asked."""
-    rvg = host.rvg(of.dg, of.rvg)
+               change: Change, missing_bytes: int = 0) -> RvgStatus:
+    """The worker changes the role, the store notes it, who asked and how long it took."""
+    rvg, began_s = host.rvg(of.dg, of.rvg), host.clock.monotonic_s()
     status = RvgStatus.model_validate(await host.supervisor(rvg).call(method, params))
+    took = Took(seconds=host.clock.monotonic_s() - began_s, bytes=missing_bytes)
     with host.store.change(change):
-        host.store.put_rvg(rvg.model_copy(update={"role": status.role}))
+        kept = host.rvg(of.dg, of.rvg)  # hooks note their time beside this
+        done = {change.method: took} if status.role != rvg.role else {}  # else it found its work done
+        host.store.put_rvg(kept.model_copy(update={"role": status.role, "took": kept.took | done}))
     return status

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from volrep.engine.api import AttachInfo, HistoryEntry
 from volrep.engine.schema import open_database
 from volrep.engine.seal import (
@@ -37,6 +39,7 @@ from volrep.engine.seal import (
 from volrep.model.config import ExportConfig, LinkConfig, Role, Shape, Startup, VolumeConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
+from volrep.model.status import Took
 from volrep.ports.clock import Clock
 
 HISTORY_MAX = 100_000  # lines kept: at 1 KiB each 100 MB, years of an operator's work
@@ -59,6 +62,7 @@ class RvgObject(Shape):
     volumes: list[str]
     srl: str
     startup: Startup = Startup.SERVE
+    took: dict[str, Took] = Field(default_factory=dict)  # steps of role changes: a method, or "hook EVENT"
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,3 +57,8 @@ class HookReport(Shape):
     @property
     def problems(self) -> list[str]:
         return [f"{result.name}: {result.problem}" for result in self.results if result.problem]
+
+
+def took_key(event: HookEvent) -> str:
+    """Under which an engine keeps how long the programs of an event took."""
+    return f"hook {event.value}"

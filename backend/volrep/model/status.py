@@ -199,6 +199,13 @@ class RvgStatus(Shape):
     asking: list[str] = Field(default_factory=list)  # hosts that a starting Primary waits for, its exports closed
 
 
+class Took(Shape):
+    """How long a step of a role change took on this host when it was done last, as its engine measured it."""
+
+    seconds: float
+    bytes: int = 0  # of the log that it had to wait for
+
+
 class Event(Shape):
     """Something an operator may want to know. Types are VVR's vrnotify types where one fits."""
 

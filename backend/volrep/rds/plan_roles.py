@@ -18,9 +18,6 @@ from volrep.rds.role_steps import New, demote_step, hook_steps, pairs, promote_c
 from volrep.rds.sites import Site, Sites
 from volrep.rds.step import Call, Plan, Step
 
-# From the call to the exports being open, whatever the size of the SRL: what is in memory is logged and applied first.
-PROMOTE_ESTIMATE_S = 1.0
-
 
 def require(sites: Sites, verb: str, host: str, items: list[Item]) -> None:
     """Raises VR-1360 with every reason."""
@@ -51,14 +48,16 @@ def plan_migrate(sites: Sites, host: str, new: New, *, drain: bool) -> Plan:
         demote_step(sites, primary, target, new, drain=drain),
         *hook_steps(sites, primary.host, HookEvent.POST_DEMOTE, "migrate", host),
         *hook_steps(sites, host, HookEvent.PRE_PROMOTE, "migrate", primary.host),
-        _promote(host, promote_call(sites, host, PromoteHow.MIGRATE, new, learned=True)),
+        _promote(sites, host, promote_call(sites, host, PromoteHow.MIGRATE, new, learned=True)),
         *_follow(sites, host, [other for other in others if _replicates(primary, other)], ids),
         *hook_steps(sites, host, HookEvent.POST_PROMOTE, "migrate", primary.host)]
     return Plan(tuple(steps), (*_left_out(primary, others), *_application(sites, host)))
 
 
-def _promote(host: str, call: Call) -> Step:
-    return Step(f"{host}: become the Primary, open for I/O", call, final=True, estimate_s=PROMOTE_ESTIMATE_S)
+def _promote(sites: Sites, host: str, call: Call) -> Step:
+    """Whatever the size of the SRL: only what is in memory is logged and applied before the exports open."""
+    return Step(f"{host}: become the Primary, open for I/O", call, final=True,
+                estimate_s=sites[host].took_s(call.method))
 
 
 def _replicates(primary: Site, other: Site) -> bool:
@@ -96,7 +95,7 @@ def _go_on(sites: Sites, former: Site, target: Site, new: New) -> Plan:
     others = sites.others(host)
     made, ids = pairs(sites, host, others, _like(target), new)
     steps = [*made, *hook_steps(sites, host, HookEvent.PRE_PROMOTE, "migrate", former.host),
-             _promote(host, promote_call(sites, host, PromoteHow.MIGRATE, new, expect_lsn=end_lsn)),
+             _promote(sites, host, promote_call(sites, host, PromoteHow.MIGRATE, new, expect_lsn=end_lsn)),
              *_follow(sites, host, others, ids),
              *hook_steps(sites, host, HookEvent.POST_PROMOTE, "migrate", former.host)]
     found = f"{former.host} was demoted already, at LSN {end_lsn}: going on from there"
@@ -160,8 +159,8 @@ def plan_takeover(sites: Sites, host: str, new: New, now_ns: int, *, force: bool
     ids |= {old: link.link_id} if link is not None else {}
     steps = [
         *hook_steps(sites, host, HookEvent.PRE_PROMOTE, "takeover", old),
-        _promote(host, promote_call(sites, host, PromoteHow.TAKEOVER, new, committed_lsn=_committed_lsn(sites, target),
-                                    failback=failback, autofb=autofb)),
+        _promote(sites, host, promote_call(sites, host, PromoteHow.TAKEOVER, new, failback=failback, autofb=autofb,
+                                           committed_lsn=_committed_lsn(sites, target))),
         *hook_steps(sites, host, HookEvent.POST_PROMOTE, "takeover", old),
         *(_not_held_up(step) for step in made),
         *_follow(sites, host, [other for other in (*others, *sites.primaries) if _not_ahead(other, target)], ids)]

@@ -5,14 +5,15 @@ Every one of them shows all hosts side by side: what each is, what it will be, w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from volrep.model.errors import VolrepError
-from volrep.model.units import format_size
+from volrep.model.units import format_duration, format_size
 from volrep.rds.readiness import Item, Mark, contact_age_s, for_migrate, for_takeover, ready
 from volrep.rds.report import NOT_KNOWN, data_status, iso, role_word, since_fork_document, since_fork_words
 from volrep.rds.sites import PRIMARY_PRIMARY, Site, Sites
-from volrep.rds.step import Call, Plan
+from volrep.rds.step import Call, Plan, Step
 
 Document = dict[str, Any]
 
@@ -80,8 +81,8 @@ def review(sites: Sites, verb: str, host: str, items: list[Item], plan: Plan | N
         "sites": [site_document(sites, site, now_ns, after.get(site.host, "as now")) for site in sites.all],
         "items": [item_document(item) for item in items], "lost": _lost(sites, verb, host, items),
         "steps": [{"title": step.title, "do": call_document(step.do), "undo": [call_document(u) for u in step.undo],
-                   "estimate_s": step.estimate_s} for step in steps],
-        "estimate_s": round(sum(step.estimate_s for step in steps), 1),
+                   "estimate_s": step.estimate_s, "last_time": _last_time(step.estimate_s)} for step in steps],
+        "estimate_s": sum(step.estimate_s or 0.0 for step in steps), "last_time": _together(steps),
         "notes": list(plan.notes) if plan is not None else [],
         "problem": {"id": problem.id, "text": problem.text, "hint": problem.hint} if problem is not None else None}
 
@@ -93,6 +94,24 @@ def call_document(call: Call) -> Document:
         request["link"]["key"] = "(secret)"
     request |= {name: f"({attribute} as answered)" for name, attribute in call.learned}
     return {"host": call.host, "method": call.method, "request": request}
+
+
+def _last_time(estimate_s: float | None) -> str:
+    """As measured on that host; nothing is made up for a step that was never measured there."""
+    if estimate_s is None:
+        return "unknown"
+    if not estimate_s:
+        return ""
+    return format_duration(estimate_s) if estimate_s >= 0.1 else "under 0.1s"
+
+
+def _together(steps: Sequence[Step]) -> str:
+    unknown = [str(number) for number, step in enumerate(steps, 1) if step.estimate_s is None]
+    known = _last_time(sum(step.estimate_s or 0.0 for step in steps))
+    if not unknown:
+        return known
+    of_steps = f"of step{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}, which was not measured there yet"
+    return f"{known} and the time {of_steps}" if known else f"unknown: the time {of_steps}"
 
 
 def _after(sites: Sites, verb: str, host: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from volrep.engine.api import LinkStartRequest, RvgDemote, RvgMakesec, RvgPromote
 from volrep.model.config import LinkConfig, StartMethod
-from volrep.model.hooks import HookEvent, HookRun
+from volrep.model.hooks import HookEvent, HookRun, took_key
 from volrep.model.worker import PromoteHow
 from volrep.rds.plan_rds import End, Fresh, Wanted, pair_steps
 from volrep.rds.sites import Site, Sites
@@ -29,7 +29,7 @@ def hook_steps(sites: Sites, host: str, event: HookEvent, reason: str, peer: str
     opposite = {HookEvent.PRE_DEMOTE: HookEvent.POST_PROMOTE, HookEvent.PRE_PROMOTE: HookEvent.POST_DEMOTE}.get(event)
     undo = (_hook(sites, host, opposite, "undo", peer),) if opposite is not None else ()
     return [Step(f"{host}: hooks {event.value} ({', '.join(names)})", _hook(sites, host, event, reason, peer), undo,
-                 needed=event.decides)]
+                 needed=event.decides, estimate_s=sites[host].took_s(took_key(event)))]
 
 
 def _hook(sites: Sites, host: str, event: HookEvent, reason: str, peer: str) -> Call:
@@ -51,7 +51,8 @@ def demote_step(sites: Sites, primary: Site, target: Site, new: New, *, drain: b
     back = [_start(sites, host, end, StartMethod.FOLLOW) for end in links_in_force(primary)]
     what = "close its exports, send what is missing, become a Secondary" if drain else \
         "send what is missing, become a Secondary"
-    return Step(f"{host}: {what}", do, (*again, *back), estimate_s=status.behind_s if status is not None else 0.0)
+    missing_bytes = status.behind_bytes if status is not None else 0
+    return Step(f"{host}: {what}", do, (*again, *back), estimate_s=primary.took_s(do.method, missing_bytes))
 
 
 def promote_call(sites: Sites, host: str, how: PromoteHow, new: New, *, learned: bool = False, expect_lsn: int = 0,

@@ -71,6 +71,11 @@ class Site:
         tail_bytes = self.status.announced.tail_bytes if self.status.announced is not None else 0
         return self.status.generation, self.status.srl.end_lsn + tail_bytes
 
+    def took_s(self, step: str, missing_bytes: int = 0) -> float | None:
+        """What a step took here last; None when it was never measured, or had less to wait for than `missing_bytes`."""
+        took = self.member.info.took.get(step) if self.member is not None else None
+        return took.seconds if took is not None and missing_bytes <= took.bytes else None
+
     def link_to(self, host: str) -> LinkConfig | None:
         return self.member.link_to(host) if self.member is not None else None
 

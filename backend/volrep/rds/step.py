@@ -33,7 +33,8 @@ class Step:
     `needed` False: a failure is told at the end, and the steps behind it are done all the same.
     `base`: what the steps behind it stand on. It is not taken back while one of them could not be, because the same
     command finds what is left by it.
-    `estimate_s`: how long it takes, as far as that is known beforehand; 0 for a call that is answered at once.
+    `estimate_s`: how long it took on that host when it was done last; None when nobody has measured it; 0 for
+    a call that is answered at once.
     """
 
     title: str
@@ -42,7 +43,7 @@ class Step:
     final: bool = False
     needed: bool = True
     base: bool = False
-    estimate_s: float = 0.0
+    estimate_s: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from tests.unit.rds.hosts import numbered
 from tests.unit.rds.role_hosts import NOW_NS, roles, split
 from volrep.cli import role_show, show
 from volrep.model.hooks import HookEvent
-from volrep.model.status import Rival, SinceFork
+from volrep.model.status import Rival, SinceFork, Took
 from volrep.rds import plan_failback, plan_roles, report, report_roles
 from volrep.rds.readiness import for_migrate, for_takeover
 
@@ -30,8 +30,23 @@ def test_a_dry_run_shows_all_hosts_side_by_side_and_every_step() -> None:
     assert "now Primary Secondary Secondary" in said
     assert "connections 2 - -" in said
     assert "lost: nothing" in said
-    assert "1. london: hooks pre-demote (10-db)" in said
-    assert said[-3] == "together about 2.0s, and the time of the hooks"
+    assert "1. london: hooks pre-demote (10-db) (last time: unknown)" in said
+    assert said[-3] == "together: unknown: the time of steps 1, 2, 3, which was not measured there yet"
+
+
+def test_a_dry_run_says_what_the_steps_took_last_time() -> None:
+    hosts = roles("london", "tokyo")
+    hosts.took = {"tokyo": {"rvg.promote": Took(seconds=0.03)}}
+
+    def said() -> list[str]:
+        sites = hosts.sites()
+        plan = plan_roles.plan_migrate(sites, "tokyo", numbered(), drain=False)
+        return lines(role_show.review(report_roles.review(sites, "migrate", "tokyo", [], plan, None, NOW_NS)))
+
+    assert "2. tokyo: become the Primary, open for I/O (last time: under 0.1s)" in said()
+    assert "together: under 0.1s and the time of step 1, which was not measured there yet" in said()
+    hosts.took["london"] = {"rvg.demote": Took(seconds=1.5)}
+    assert "together: 1.5s" in said()
 
 
 def test_a_refused_takeover_shows_the_same_list_as_validate() -> None:

@@ -15,7 +15,8 @@ from volrep.model.config import LinkConfig, Role, RvgConfig
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent, HookReport, HookResult, HookRun
 from volrep.model.messages import engine as engine_messages
-from volrep.model.status import Announced, LinkState, LinkStatus, VolumeStatus
+from volrep.model.status import Announced, LinkState, LinkStatus, Took, VolumeStatus
+from volrep.model.units import Reign
 from volrep.model.worker import PromoteHow
 from volrep.rds.sites import ACTING, PRIMARY_PRIMARY, Sites, sites_of
 
@@ -39,6 +40,8 @@ class RoleHosts(Hosts):
         self.disconnected: set[str] = set()  # hosts that no link reaches
         self.tails = dict.fromkeys(like.names, 0)
         self.missing = dict.fromkeys(like.names, 0)
+        self.histories: dict[str, list[Reign]] = {}
+        self.took: dict[str, dict[str, Took]] = {}
         self.last_primary = like.names[0]
         self.hooks: dict[str, dict[HookEvent, list[str]]] = {}
         self.attached: dict[str, list[str]] = {}
@@ -64,8 +67,9 @@ class RoleHosts(Hosts):
                           generation=self.generations[host], consistent=self.consistent[host],
                           role_flags=self.flags[host],
                           announced=announced if config.role is Role.SECONDARY and host != self.last_primary else None)
-        made.srl.end_lsn = self.ends[host]
-        return RvgInfo(config=config, status=made)
+        made.history = self.histories.get(host, [])
+        made.srl.end_lsn = made.srl.durable_lsn = self.ends[host]
+        return RvgInfo(config=config, status=made, took=self.took.get(host, {}))
 
     def _link(self, host: str, link: LinkConfig) -> LinkStatus:
         there = link.remote_host

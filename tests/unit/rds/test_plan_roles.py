@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rds.hosts import DG, SECONDARY, numbered
+from tests.unit.rds.hosts import DG, PRIMARY, SECONDARY, numbered
 from tests.unit.rds.role_hosts import NOW_NS, RVG, RoleHosts, roles, split
 from tests.unit.rds.test_plan_rds import refusal, silently
+from volrep.engine.api import RvgPromote
 from volrep.model.config import LinkConfig
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent
 from volrep.model.messages import engine as engine_messages
-from volrep.model.status import LinkState, LinkStatus
+from volrep.model.status import LinkState, LinkStatus, Took
+from volrep.model.units import Reign
 from volrep.rds.drive import drive
 from volrep.rds.plan_failback import plan_elect, plan_fbsync, plan_makesec
 from volrep.rds.plan_roles import plan_migrate, plan_takeover
@@ -306,6 +308,44 @@ def test_the_best_candidate_holds_most_also_in_memory() -> None:
     assert items["paris"].mark is Mark.WARN  # ahead of tokyo
     plan = takeover(hosts)
     assert [step.title for step in plan.steps if step.do.method == "link.start"] == ["tokyo: london follows"]
+
+
+def test_how_far_the_others_prove_the_lost_log_durable_goes_to_the_new_primary() -> None:
+    """Only Secondaries of the same reign prove anything: what another reign, or an old Primary, has is not that log."""
+    hosts = lost("london", "tokyo", "paris", "rome", "oslo")
+    hosts.ends |= {"tokyo": 4000, "paris": 4700, "rome": 4900, "oslo": 9000}
+    reign, older = Reign(1, 0, "aa" * 8), Reign(1, 0, "bb" * 8)
+    hosts.histories = {"tokyo": [reign], "paris": [reign], "rome": [older], "oslo": [reign]}
+    hosts.flags["oslo"] = [ACTING]
+
+    def proved(host: str) -> int:
+        (step,) = [step for step in takeover(hosts, host).steps if step.do.method == "rvg.promote"]
+        assert isinstance(step.do.request, RvgPromote)
+        return step.do.request.committed_lsn
+
+    assert (proved("tokyo"), proved("paris"), proved("rome")) == (4700, 4000, 0)
+    hosts.rvgs["paris", DG, RVG].role = PRIMARY  # somebody forced a takeover there: its log is another one by now
+    (step,) = [step for step in takeover(hosts, "tokyo", force=True).steps if step.do.method == "rvg.promote"]
+    assert isinstance(step.do.request, RvgPromote)
+    assert step.do.request.committed_lsn == 0
+    hosts.silent.add("paris")
+    assert proved("tokyo") == 0  # who does not answer proves nothing
+    hosts.silent.discard("paris")
+    hosts.rvgs["paris", DG, RVG].role = SECONDARY
+    assert proved("tokyo") == 4700
+
+
+def test_what_a_role_change_will_take_is_what_it_took_last_or_unknown() -> None:
+    hosts = roles("london", "tokyo")
+    hosts.hooks = {"tokyo": {HookEvent.POST_PROMOTE: ["10-db"]}}
+    assert [step.estimate_s for step in migrate(hosts).steps] == [None, None, 0.0, None]
+    hosts.took = {"london": {"rvg.demote": Took(seconds=0.4, bytes=2048)},
+                  "tokyo": {"rvg.promote": Took(seconds=0.2), "hook post-promote": Took(seconds=7)}}
+    assert [step.estimate_s for step in migrate(hosts).steps] == [0.4, 0.2, 0.0, 7]
+    hosts.ends["tokyo"] -= 2048
+    assert migrate(hosts).steps[0].estimate_s == 0.4
+    hosts.ends["tokyo"] -= 1  # more is missing than was ever waited for
+    assert migrate(hosts).steps[0].estimate_s is None
 
 
 # ---- and back
