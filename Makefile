@@ -46,9 +46,10 @@ torture: system-test $(STAMP)  ## kills and failing disks on real parts, MINUTES
 role-torture: system-test $(STAMP)  ## the Primary role moves under PostgreSQL, ROUNDS=50 migrations and takeovers (root)
 	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture.role_rounds --rounds $(ROUNDS) $(TORTURE_ARGS)
 
-torture-store: system-test $(STAMP)  ## SIGKILL in every changing verb, LIVES=20 times, then at each system call of the engine (root)
-	@VOLREP_STORE_LIVES=$(LIVES) VOLREP_STORE_KILLED=1 VOLREP_STORE_WALK=all PATH="$(PATH):/usr/sbin:/sbin" \
+torture-store: system-test $(STAMP)  ## SIGKILL in every changing verb, LIVES=20 at random, then before each durable call (root)
+	@VOLREP_STORE_LIVES=$(LIVES) VOLREP_STORE_KILLED=1 PATH="$(PATH):/usr/sbin:/sbin" \
 		$(BIN)/pytest -s tests/system/test_verbs_killed.py
+	@PATH="$(PATH):/usr/sbin:/sbin" $(BIN)/python -m tests.torture.verb_walk --devices $(TORTURE_ARGS)
 
 sim: $(STAMP)  ## simulated crashes from seeds (SECONDS=60 SEED=... SIM_ARGS="--scenario rot"); what fails goes to sim-failures
 	@PYTHONPATH=. $(BIN)/python -m tests.sim --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(SIM_ARGS)

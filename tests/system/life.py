@@ -94,13 +94,16 @@ class Done:
 class Command:
     """A command of the operator in a process of its own, forked from this one: it need not load the program first."""
 
-    def __init__(self, argv: tuple[str, ...], env: dict[str, str], out: Path) -> None:
+    def __init__(self, argv: tuple[str, ...], env: dict[str, str], out: Path, *, held: bool = False) -> None:
+        """`held`: it does nothing before a SIGCONT."""
         self._out = out
         self.pid = os.fork()
         if self.pid == 0:
-            self._become(argv, env)
+            self._become(argv, env, held=held)
+        if held:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
-    def _become(self, argv: tuple[str, ...], env: dict[str, str]) -> None:
+    def _become(self, argv: tuple[str, ...], env: dict[str, str], *, held: bool) -> None:
         code = 99
         try:
             fd = os.open(self._out, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -111,6 +114,8 @@ class Command:
             sys.stdout = sys.stderr = open(1, "w", closefd=False)  # noqa: SIM115 (the process ends with it)
             from volrep.cli.main import main
 
+            if held:
+                os.kill(os.getpid(), signal.SIGSTOP)
             code = main(list(argv))
             sys.stdout.flush()
         finally:
@@ -128,6 +133,11 @@ class Life:
         self.folder = folder
         self.env = os.environ | {"VOLREP_CONFIG_DIR": str(folder / "config"), "VOLREP_STATE": str(folder / "none")}
         self.engines = {name: EngineProcess(name, folder / name, folder / f"{name}.log") for name in HOSTS}
+        self.down: set[str] = set()  # hosts that nothing starts again, and nobody asks
+
+    @property
+    def up(self) -> list[str]:
+        return [host for host in HOSTS if host not in self.down]
 
     def start(self) -> None:
         (self.folder / "mnt").mkdir()
@@ -156,6 +166,11 @@ class Life:
     def run(self, verb: Verb) -> Done:
         return self.begin(verb).wait()
 
+    def show(self, *argv: str) -> Any:
+        """The document; warnings stand before it."""
+        _, brace, rest = self.run(Verb(("--json", *argv))).text.partition("{")
+        return json.loads(brace + rest)
+
     def client(self, host: str) -> EngineClient:
         return connect_local(self.folder / host)
 
@@ -168,17 +183,17 @@ class Life:
 
     def running(self) -> bool:
         """Engines serve and workers are up: what restarts by itself has done so."""
-        for host in HOSTS:
+        for host in self.up:
             with self.client(host) as client:
-                if client.call("engine.status").state is not EngineState.SERVING:
-                    return False
+                if client.call("engine.status").state is EngineState.DAMAGED:
+                    continue  # nothing will restart by itself
                 if any(info.status is None or info.status.kstate == "RECOVER" for info in client.call("rvg.list").rvgs):
                     return False
         return True
 
     def unsettled(self) -> str:
         """What is still under way: engines, workers, copies, links that are not what their state says; "" nothing."""
-        for host in HOSTS:
+        for host in self.up:
             with self.client(host) as client:
                 status = client.call("engine.status")
                 if status.state is not EngineState.SERVING:
@@ -187,7 +202,8 @@ class Life:
                     if info.status is None or info.status.kstate != "ENABLED":
                         return f"{host}: {info.problem or info.status}"
                     for link in info.status.links if info.config.role == "primary" else ():
-                        fine = link.state != "ACTIVE" or (link.connected and link.consistent)
+                        waits = link.state == "ACTIVE" and link.remote_host not in self.down
+                        fine = not waits or (link.connected and link.consistent)
                         if link.sync is not None or not fine:
                             return f"{host}: {link}"
         return ""
@@ -197,10 +213,10 @@ class Life:
         try:
             wait_for(lambda: not self.unsettled(), DEADLINE_S, "everything to settle")
         except AssertionError as error:
-            said = "".join(f"\n{host}: {info.status}" for host in HOSTS for info in self._infos(host))
+            said = "".join(f"\n{host}: {info.status}" for host in self.up for info in self._infos(host))
             raise AssertionError(f"{error}: {self.unsettled()}{said}") from None
         wait_for(lambda: len(self.workers()) == self._rvgs(), DEADLINE_S, "no worker without an RVG")
-        return {host: self._picture(host) for host in HOSTS} | {
+        return {host: self._picture(host) for host in self.up} | {
             "inventory": sorted(path.name for path in (self.folder / "config").glob("*")),
             "mounts": sorted(line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()
                              if str(self.folder) in line.split()[1]),
@@ -213,17 +229,17 @@ class Life:
             return list(client.call("rvg.list").rvgs)
 
     def _rvgs(self) -> int:
-        return sum(client.call("engine.status").rvgs for host in HOSTS for client in [self.client(host)])
+        return sum(client.call("engine.status").rvgs for host in self.up for client in [self.client(host)])
 
-    def workers(self) -> list[int]:
-        return self._processes("volrep.rvg.main")
+    def workers(self, host: str = "") -> list[int]:
+        return self._processes("volrep.rvg.main", host)
 
-    def _processes(self, program: str) -> list[int]:
+    def _processes(self, program: str, host: str = "") -> list[int]:
         found = []
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
                 words = path.read_bytes()
-                if program.encode() in words and str(self.folder).encode() in words:
+                if program.encode() in words and str(self.folder / host).encode() in words:
                     found.append(int(path.parent.name))
         return found
 
@@ -234,6 +250,8 @@ class Life:
             volumes = client.call("volume.list").volumes
             attached = client.call("attach.list").attached
         ids = {info.config.rvg_id for info in rvgs}
+        keys = {link.link_id for info in rvgs for link in info.config.links}  # volrep.rvg.maps
+        keys |= {f"{what}-{id_}" for what in ("changes", "divergence") for id_ in ids}
         return {
             "rvgs": [(info.config.name, info.config.role.value, [v.name for v in info.config.volumes],
                       [(link.name, link.remote_host, sorted(link.attributes.items())) for link in info.config.links],
@@ -245,21 +263,22 @@ class Life:
             "attached": [(found.volume, found.mount) for found in attached],
             "files": sorted(str(path.relative_to(state)) for path in state.rglob("*")
                             if not path.is_socket() and path.parent.name not in ("made", "log", "attach")
-                            and path.parent.parent.name != "attach" and not path.name.startswith("config.db-")
-                            and path.parent.name != "maps"),
+                            and path.parent.parent.name != "attach"
+                            and not path.name.startswith(("config.db-", "config.db.damaged-"))
+                            and "maps" not in (path.name, path.parent.name)),
             "sockets": sorted(path.name for path in state.rglob("*") if path.is_socket()),
             "attach folders": sorted(path.name for path in (state / "run" / "attach").glob("*")),
             "made": len([path for path in (state / "made").glob("*") if path.name in ids]),
             "made for nobody": [path.name for path in (state / "made").glob("*") if path.name not in ids],
-            "maps": len([path for path in (state / "maps").glob("*")]),
+            "maps for nobody": [path.name for path in (state / "maps").glob("*") if path.stem not in keys],
         }
 
     # ---- kills
 
     def revive(self) -> None:
         """What an init system does."""
-        for name, engine in self.engines.items():
-            if not engine.running:
+        for name in self.up:
+            if not self.engines[name].running:
                 self.start_engine(name)
 
     def kill(self, what: str, pid: int) -> bool:
@@ -336,30 +355,6 @@ def at_random(life: Life, verb: Verb, duration_s: float, chance: random.Random) 
         time.sleep(after_s)
         life.kill(what, pid)
         return f"{what} killed after {after_s * 1000:.0f} of {duration_s * 1000:.0f} ms"
-
-    return kill
-
-
-# A moment in an engine's or worker's life that leaves something behind.
-CALLS = "fdatasync,fsync,pwrite64,pwritev,pwritev2,write,unlink,rename,ftruncate,openat,sendmsg,sendto,mkdir,ioctl,fork"
-
-
-def at_call(life: Life, host: str, number: int) -> Callable[[int], str]:
-    """A kill of the engine, or of a worker that it starts, at the n-th such call of one of their threads."""
-    engine = life.engines[host]
-    log = life.folder / "strace"
-    tracer = subprocess.Popen(["strace", "-f", "-qq", "-p", str(engine.pid), "-e", f"trace={CALLS}", "-e",
-                               f"inject={CALLS}:signal=KILL:when={number}", "-o", str(log)],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    wait_for(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{engine.pid}/status").read_text(), DEADLINE_S, "strace")
-
-    def kill(pid: int) -> str:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        tracer.terminate()
-        tracer.wait(DEADLINE_S)
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        hit = [line for line in lines if "(INJECTED)" in line or "killed by SIGKILL" in line]
-        return f"{host}'s engine or its worker killed at call {number}: {hit[:2]}"
 
     return kill
 

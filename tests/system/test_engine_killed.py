@@ -13,7 +13,17 @@ import pytest
 
 from tests.system.one_engine import DEADLINE_S, Engine, engine_in
 from tests.system.waiting import wait_for
-from volrep.engine.api import AttachAdd, ExportAdd, ExportRemove, RestoreRequest, RvgDelete, VolumeRef
+from tests.torture.kill_points import Point, Tracee, killing
+from volrep.engine.api import (
+    AttachAdd,
+    ExportAdd,
+    ExportRemove,
+    RestoreRequest,
+    RvgAslog,
+    RvgDelete,
+    VolumeRef,
+    VolumeReplace,
+)
 from volrep.engine.store import Store
 from volrep.model.errors import VolrepError
 from volrep.ports.clock import SystemClock
@@ -87,3 +97,46 @@ def test_no_socket_of_a_worker_is_left_by_one_that_was_killed_while_its_rvg_went
     os.kill(engine.rvg().worker_pid, signal.SIGKILL)
     engine.client.call("rvg.delete", RvgDelete(dg="dg", name="rvg", force=True))
     assert not sock.exists()
+
+
+def test_a_new_srl_is_not_made_of_one_whose_worker_was_killed_while_it_stopped(engine: Engine, tmp_path: Path) -> None:
+    engine.make_rvg()
+    worker = engine.rvg_up().worker_pid
+    request = RvgAslog(dg="dg", name="rvg", srl="srl")
+    with (killing(worker, Point(Tracee("worker", 0), "fdatasync", 1), [], tmp_path / "strace") as hit,
+          pytest.raises(VolrepError, match="VR-1774")):
+        engine.client.call("rvg.aslog", request)
+    assert hit
+    engine.rvg_up(not_pid=worker)
+    engine.client.call("rvg.aslog", request)
+    status = engine.rvg_up().status
+    assert status is not None
+    assert [reign.generation for reign in status.history] == [1]  # nothing was given up
+
+
+def test_a_fresh_file_for_a_volume_is_made_again_when_the_call_was_broken_off_and_never_over_data(
+        engine: Engine) -> None:
+    request = VolumeReplace(dg="dg", name="dv")
+    engine.make_rvg()
+    path = engine.state / "volumes" / "dg" / "dv"
+    path.unlink()
+    identities = set()
+    for _ in range(2):  # the second time the file is there, as after a kill, or an answer that was lost
+        identities.add(engine.client.call("volume.replace", request).config.volume_id)
+        engine.rvg_up()
+    assert len(identities) == 2
+    path.write_bytes(b"data".ljust(path.stat().st_size, b"."))
+    with pytest.raises(VolrepError, match="VR-1772"):
+        engine.client.call("volume.replace", request)
+    assert path.read_bytes().startswith(b"data")
+
+
+def test_a_file_that_has_taken_a_volumes_place_already_may_be_named_again(engine: Engine, tmp_path: Path) -> None:
+    engine.make_rvg()
+    path = tmp_path / "other"
+    path.write_bytes(bytes(32 << 20))
+    request = VolumeReplace(dg="dg", name="dv", path=str(path))
+    first = engine.client.call("volume.replace", request)
+    worker = engine.rvg_up().worker_pid
+    assert engine.client.call("volume.replace", request) == first
+    assert engine.rvg().worker_pid == worker

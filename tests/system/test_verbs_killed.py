@@ -1,7 +1,7 @@
 """SIGKILL in the middle of every changing verb: said again it ends as if nothing had happened.
 
-`make torture-store` runs many lives, and walks each verb through every system call of the engine at which something is
-left behind. CI runs one life with a kill in some of its verbs.
+`make torture-store` runs many lives, then kills each verb before each of its durable system calls
+(tests.torture.verb_walk). CI runs one life with a kill in some of its verbs, and a few points of the walk.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from pathlib import Path
 import pytest
 
 from tests.system import life as lives
-from tests.system.life import HOSTS, Life, verbs
+from tests.system.life import Life, verbs
+from tests.torture.verb_cases import cases
+from tests.torture.verb_walk import walk
 
 LIVES = int(os.environ.get("VOLREP_STORE_LIVES", "1"))
 SEED = int(os.environ.get("VOLREP_STORE_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 KILLED_PART = float(os.environ.get("VOLREP_STORE_KILLED", "0.3"))  # of the verbs of a life
-WALK = os.environ.get("VOLREP_STORE_WALK", "attach:10000")
-"""A verb, or "all", and the system call to begin with. Through all of them takes hours (`make torture-store`); as it
-stands the walk begins behind the last call of `attach`, which shows that the walk itself ends well."""
-WALK_STEP = int(os.environ.get("VOLREP_STORE_WALK_STEP", "1"))
+# (case, point): where bugs were found, and one in each kind of process and thread
+SAMPLE = (("setup", "tokyo engine, thread 0, fdatasync 2"),
+          ("setup", "london engine, a process that it starts, pwritev2 1"),
+          ("aslog, another volume", "london engine, thread 0, rename 1"),
+          ("aslog, another volume", "london engine, thread 1, fdatasync 1"),
+          ("volume replace", "london engine, thread 0, fsync 1"),
+          ("volume replace", "london worker, thread 0, pwritev2 2"))
 
 
 @pytest.fixture
@@ -71,31 +76,11 @@ def replaced(picture: object, old: Path, new: Path) -> object:
     return ast.literal_eval(repr(picture).replace(str(old), str(new)))
 
 
-@pytest.mark.timeout(0)
-def test_a_verb_killed_at_each_system_call_and_said_again_is_done(folder: Path) -> None:
-    """Every verb in a life of its own for each kill: prepared undisturbed, killed at the n-th call, said again."""
-    pictures, _ = lives.undisturbed(made(folder / "0"))
-    chosen = [index for index, verb in enumerate(verbs(folder)) if verb.disturb
-              and (WALK == "all" or WALK.split(":")[0] in verb.argv)]
-    for index in chosen:
-        number, hit = int(WALK.partition(":")[2] or 1), True
-        while hit:
-            life = Life(made(folder / "1"))
-            life.start()
-            try:
-                hit = walked(life, index, number, replaced(pictures[index], folder / "0", life.folder))
-            finally:
-                life.stop()
-            lives.clean(life.folder)
-            number += WALK_STEP
-
-
-def walked(life: Life, index: int, number: int, wanted: object) -> bool:
-    """Whether the verb had so many calls that one of them was the end of a process."""
-    for verb in verbs(life.folder)[:index]:
-        assert life.run(prepared(life, verb)).code == 0
-    life.picture()
-    verb = verbs(life.folder)[index]
-    told = life.disturbed(verb, wanted, lives.at_call(life, verb.host or HOSTS[number % 2], number))
-    print(told.splitlines()[0][:300])  # noqa: T201
-    return "killed by SIGKILL" in told or "INJECTED" in told
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", dict.fromkeys(case for case, _ in SAMPLE))
+def test_a_verb_killed_before_a_durable_call_and_said_again_is_done(folder: Path, name: str) -> None:
+    wanted = {point for case, point in SAMPLE if case == name}
+    (case,) = (case for case in cases(folder / "s") if case.name == name)
+    found = walk(folder, case, lambda points: [point for point in points if str(point) in wanted], print)
+    assert found.broken == []
+    assert (found.points, sum(found.killed.values())) == (len(wanted), len(wanted))

@@ -56,6 +56,6 @@ def replace(run: Run) -> int:
     plan = plan_recover.plan_replace(dg, host, volume, path, force=run.force)
     run.confirm(volume=volume, host=host, what=path or "a fresh, empty file")
     for info in run.carry_out(plan):
-        run.out.say(f"{host}: volume {volume} is in use again, with what is on it; its links are STALE, copy again: "
+        run.out.say(f"{host}: volume {volume} is in use, with what is on it; a link that is STALE now needs a copy: "
                     f"volrep -g {dg} -a startrep {info.rvg}")
     return Exit.DONE

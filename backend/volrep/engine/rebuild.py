@@ -13,6 +13,7 @@ import asyncio
 import os
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,13 +70,15 @@ class Rebuilder:
         links = [link.model_copy(update={"key": link.key or keys[link.link_id]}) for link in rvg.links]
         self.taken[rvg.rvg_id] = rvg.model_copy(update={"links": links})
 
-    def fill(self, store: Store, request: RestoreRequest, client: str) -> None:
-        """What was taken, into an empty store; one transaction. Raises VR-1781, VR-1706."""
+    def fill(self, store: Store, request: RestoreRequest, client: str, settings: Mapping[str, str]) -> None:
+        """What was taken, into an empty store; one transaction, since each writes a copy. Raises VR-1781, VR-1706."""
         missing = [rvg_id for rvg_id in request.rvg_ids if rvg_id not in self.taken]
         if missing:
             raise VolrepError(messages.NOT_TAKEN, rvg=missing[0], reason="it was not said what it is; the engine was "
                                                                          "started anew meanwhile")
         with store.change(Change("engine.restore", _Said(source="parts", rvgs=sorted(request.rvg_ids)), client)):
+            for name, value in settings.items():
+                store.put_setting(name, value)
             for rvg_id in request.rvg_ids:
                 self._put(store, self.taken[rvg_id])
             for volume in request.volumes:
@@ -158,15 +161,13 @@ class Rescue:
             part.unlink(missing_ok=True)
         store = Store.begin(fresh, self._clock, copy.changes if copy is not None else 0)
         try:
-            with store.change(None):
-                store.put_setting("name", self._status.name)
-                if request.port or self._status.port:
-                    store.put_setting("port", str(request.port or self._status.port))
             if request.from_copy:
                 assert copy is not None
                 _fill_from(store, copy, client)
             else:
-                self._rebuilder.fill(store, request, client)
+                port = request.port or self._status.port
+                self._rebuilder.fill(store, request, client,
+                                     {"name": self._status.name} | ({"port": str(port)} if port else {}))
             kept = {rvg.rvg_id for rvg in store.rvgs()} | {rvg_id for rvg_id, _ in store.released()}
         finally:
             store.close()

@@ -54,7 +54,7 @@ async def restore(host: Host, request: RestoreRequest, client: str) -> EngineSta
     if request.from_copy:
         raise VolrepError(messages.NOTHING_LOST, host=host.name, what="the engine serves it")
     _check_empty(host)
-    host.rebuilder.fill(host.store, request, client)
+    host.rebuilder.fill(host.store, request, client, {})
     for rvg in host.store.rvgs():
         host.supervise(rvg)
     return host.status()

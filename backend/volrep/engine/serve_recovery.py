@@ -19,6 +19,7 @@ from volrep.engine.serve_exports import check_detached, check_unused, data_rvg
 from volrep.engine.serve_rvgs import check_disks, check_srl_size
 from volrep.engine.serve_volumes import check_adoptable, info
 from volrep.engine.store import Change, RvgObject
+from volrep.engine.supervisor import Phase
 from volrep.log.header import SrlHeader
 from volrep.log.renew import renewed
 from volrep.log.srl import Srl
@@ -26,6 +27,7 @@ from volrep.model.config import RvgConfig, RvgVolume, VolumeConfig, VolumeKind
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
 from volrep.model.messages import log as log_messages
+from volrep.model.messages import volumes as volume_messages
 from volrep.model.status import RvgState, RvgStatus
 from volrep.ports.disk import DiskFile
 from volrep.volume import provision
@@ -54,6 +56,15 @@ async def _status(host: Host, rvg: RvgObject) -> RvgStatus | None:
     return (await supervisor.status())[0] if supervisor is not None else None
 
 
+async def _is_failed(host: Host, rvg: RvgObject) -> bool:
+    """In FAIL, or refused by its worker: not one that is only starting, or has just died."""
+    supervisor = host.supervisors.get((rvg.dg, rvg.name))
+    if supervisor is None:
+        return False
+    status, _ = await supervisor.status()
+    return status.state is RvgState.FAIL if status is not None else supervisor.phase is Phase.REFUSED
+
+
 @asynccontextmanager
 async def _restarting(host: Host, rvg: RvgObject, accept: str = "") -> AsyncIterator[None]:
     """Something is done while no worker has the files; then one starts, whatever happened. Raises VR-1770."""
@@ -78,11 +89,14 @@ async def _restarting(host: Host, rvg: RvgObject, accept: str = "") -> AsyncIter
 async def aslog(host: Host, request: RvgAslog, client: str) -> RvgInfo:
     """The same volume may be named again: its log is made anew. `force`: also while exports are in use.
 
-    Raises VR-1500, VR-1503, VR-1732, VR-1734, VR-1738, VR-1750, VR-1770.
+    Only an RVG that cannot be brought to a clean stop loses what its log holds; any other is asked to stop again.
+
+    Raises VR-1500, VR-1503, VR-1732, VR-1734, VR-1738, VR-1750, VR-1770, VR-1774.
     """
     async with host.lock(request.dg, request.name):
         rvg = host.rvg(request.dg, request.name)
         async with host.volumes_lock:
+            failed = await _is_failed(host, rvg)
             volume = _new_srl(host, rvg, request.srl)
             await asyncio.to_thread(check_disks, [volume])
             await _check_idle(host, rvg, rvg.volumes, force=request.force)
@@ -92,7 +106,7 @@ async def aslog(host: Host, request: RvgAslog, client: str) -> RvgInfo:
                 index=SRL_INDEX, name=volume.name, path=volume.path, size_bytes=volume.size_bytes,
                 volume_id=volume.volume_id)})
             async with _restarting(host, rvg):
-                await asyncio.to_thread(make_log, config, old_path)
+                await asyncio.to_thread(make_log, config, old_path, give_up=failed)
                 with host.store.change(Change("rvg.aslog", request, client)):
                     host.store.put_rvg(wanted)
                 if old_path != volume.path:
@@ -118,9 +132,14 @@ async def _check_idle(host: Host, rvg: RvgObject, volumes: list[str], *, force: 
         check_unused(f"RVG {rvg.name}", volumes, status)
 
 
-def make_log(config: RvgConfig, old_path: str) -> None:
-    """Blocking. Raises VR-1503 when the volume carries the SRL of another RVG, VR-1506, VR-1204."""
+def make_log(config: RvgConfig, old_path: str, *, give_up: bool) -> None:
+    """Blocking. `give_up`: also what an SRL that was not closed cleanly may hold.
+
+    Raises VR-1774, VR-1503 when the volume carries the SRL of another RVG, VR-1506, VR-1204.
+    """
     old = _header(old_path, config, own=True)
+    if old is not None and not old.clean and not give_up:
+        raise VolrepError(messages.STOPPED_AMID, rvg=config.name, host=config.host)
     if old_path != config.srl.path:
         _header(config.srl.path, config, own=False)
     try:
@@ -160,6 +179,8 @@ def _header(path: str, config: RvgConfig, *, own: bool) -> SrlHeader | None:
 async def replace(host: Host, request: VolumeReplace, client: str) -> VolumeInfo:
     """The volume keeps its name and size. What is on the new file or device stays; the log is not replayed onto it.
 
+    Nothing is done when an RVG that works has that very file or device: it has been said before.
+
     Raises VR-1732, VR-1750, VR-1751, VR-1766, VR-1770 to VR-1773, and what `volume add` raises.
     """
     rvg = data_rvg(host, request.dg, request.name)
@@ -167,6 +188,9 @@ async def replace(host: Host, request: VolumeReplace, client: str) -> VolumeInfo
         async with host.volumes_lock:
             volume = host.store.volume(request.dg, request.name)
             assert volume is not None, "it is in an RVG"
+            status = await _status(host, rvg)
+            if _stands(volume, request.path) and status is not None and status.state is not RvgState.FAIL:
+                return info(host, volume)
             check_detached(host, request.dg, [request.name])
             await _check_idle(host, rvg, [request.name], force=request.force)
             others = [other for other in host.store.volumes() if other != volume]
@@ -177,14 +201,17 @@ async def replace(host: Host, request: VolumeReplace, client: str) -> VolumeInfo
         return info(host, changed)
 
 
+def _stands(volume: VolumeConfig, path: str) -> bool:
+    return bool(path) and os.path.realpath(path) == volume.path and not volume.created_by_us
+
+
 def _take_place(host: Host, volume: VolumeConfig, path: str, others: list[VolumeConfig]) -> VolumeConfig:
     """Blocking. Without a path a fresh file is made where the old one was."""
     fresh = {"volume_id": str(uuid.uuid4())}
     if not path:
         if not volume.created_by_us:
             raise VolrepError(messages.NO_PLACE, volume=volume.name, path=volume.path)
-        if Path(volume.path).exists():
-            raise VolrepError(messages.STILL_THERE, volume=volume.name, path=volume.path)
+        _make_room(volume)
         provision.create_volume(volume.name, volume.path, volume.size_bytes)
         return volume.model_copy(update=fresh)
     real = os.path.realpath(path)
@@ -194,3 +221,15 @@ def _take_place(host: Host, volume: VolumeConfig, path: str, others: list[Volume
                           wanted_bytes=volume.size_bytes)
     return volume.model_copy(update=fresh | {
         "path": real, "kind": VolumeKind.BLOCK if found.is_device else VolumeKind.FILE, "created_by_us": False})
+
+
+def _make_room(volume: VolumeConfig) -> None:
+    """A file into which nothing was ever written is what a call that was broken off left. Raises VR-1772, VR-1201."""
+    path = Path(volume.path)
+    try:
+        if path.exists() and not provision.is_blank(path):
+            raise VolrepError(messages.STILL_THERE, volume=volume.name, path=volume.path)
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise VolrepError(volume_messages.VOLUME_NOT_MADE, name=volume.name, path=path,
+                          reason=error.strerror or error) from error

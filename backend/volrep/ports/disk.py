@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import glob
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -277,6 +278,15 @@ def save_file(path: str | os.PathLike[str], data: bytes, mode: int = 0o600) -> N
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(target.parent)
+    _drop_left_over(target)
+
+
+def _drop_left_over(target: Path) -> None:
+    """What writers of this file left that were killed before they had replaced it."""
+    for path in target.parent.glob(f".{glob.escape(target.name)}.*.new"):
+        writer = path.name.removesuffix(".new").rpartition(".")[2]
+        if writer.isdecimal() and not os.path.exists(f"/proc/{writer}"):
+            path.unlink(missing_ok=True)
 
 
 class DiskFolder:
@@ -295,6 +305,7 @@ class DiskFolder:
 
     def remove(self, name: str) -> None:
         (self._path / name).unlink(missing_ok=True)
+        _drop_left_over(self._path / name)
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

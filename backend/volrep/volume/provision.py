@@ -66,6 +66,24 @@ def create_volume(name: str, path: str | os.PathLike[str], size_bytes: int, *, a
     return Provisioned(str(target), size_bytes, is_device=False)
 
 
+def is_blank(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing was ever written into this file: `create_volume` has made it, or was about to.
+
+    Raises OSError.
+    """
+    if not Path(path).is_file():
+        return False
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.lseek(fd, 0, os.SEEK_DATA) < 0
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # no data behind this place
+            raise
+        return True
+    finally:
+        os.close(fd)
+
+
 def check_size(name: str, size_bytes: int) -> None:
     """Raises VR-1200 unless `size_bytes` is a positive number of sectors."""
     if size_bytes <= 0 or size_bytes % SECTOR_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,20 @@ def test_a_saved_file_is_the_old_or_the_new_one(tmp_path: Path, monkeypatch: pyt
         save_file(target, b"new and longer")
     assert target.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["key"]
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_one_and_a_living_writer_keeps_its_own(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    others = {".key.1.new", ".key.x.new", f".other.{ended.pid}.new"}  # pid 1 lives everywhere
+    for name in (f".key.{ended.pid}.new", *others):
+        (tmp_path / name).write_bytes(b"half")
+    save_file(tmp_path / "key", b"new")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"key", *others}
+    folder = DiskFolder(tmp_path)
+    (tmp_path / f".key.{ended.pid}.new").write_bytes(b"half")
+    folder.remove("key")
+    assert {entry.name for entry in tmp_path.iterdir()} == others
 
 
 def test_a_folder_keeps_small_files(tmp_path: Path) -> None:

@@ -108,6 +108,10 @@ STILL_THERE = Message(1772, "{path} of volume {volume} is still there",
                       Exit.REFUSED)
 PLACE_SIZE = Message(1773, "{path} has {found_bytes} bytes, volume {volume} has {wanted_bytes}",
                      "name a file or device of exactly that size", Exit.USAGE)
+STOPPED_AMID = Message(1774, "RVG {rvg} on {host} was to stop cleanly, and its worker ended before: its SRL may hold "
+                       "writes that are not yet safe on the volumes",
+                       "nothing was changed and it recovers by itself; run the same command again when `repstatus` "
+                       "shows it ENABLED", Exit.REFUSED)
 NO_COPY = Message(1780, "there is no intact copy of the configuration: {problem}",
                   "leave it out: `volrep engine rebuild from=parts` builds from workers and SRL headers", Exit.REFUSED)
 NOT_TAKEN = Message(1781, "RVG {rvg} cannot be taken into the configuration: {reason}",
