@@ -20,10 +20,11 @@ def side_by_side(sites: list[Document], *, after: bool = True) -> str:
         ("behind", [_behind(s) for s in sites]),
         ("connections", ["" if s["connections"] is None else str(s["connections"]) for s in sites]),
         ("Primary heard", ["" if s["heard_s"] is None else f"{format_duration(s['heard_s'])} ago" for s in sites]),
-        ("since the fork", [_since_fork(s["since_fork"]) for s in sites]),
-        ("problem", [s["problem"] for s in sites])]
+        ("since the fork", [_since_fork(s["since_fork"]) for s in sites])]
     shown = [(name, *(cell or "-" for cell in cells)) for name, cells in rows if any(cells)]
-    return table(("", *(s["host"] for s in sites)), shown)
+    # Not in a column, which would become as wide as its text
+    problems = [f"problem of {s['host']}: {s['problem']}" for s in sites if s["problem"]]
+    return "\n".join([table(("", *(s["host"] for s in sites)), shown), *problems])
 
 
 def _behind(site: Document) -> str:
@@ -79,7 +80,7 @@ def validate(document: Document) -> str:
             continue
         for verb in ("migrate", "takeover"):
             found = site[verb]
-            note = f" ({found['note']})" if found["ready"] and found["note"] else ""
+            note = f", but only with -f ({found['note']})" if found["ready"] and found["note"] else ""
             parts.append(f"{site['host']}: ready for {verb}: {'yes' if found['ready'] else 'NO'}{note}\n"
                          + items(found["items"]))
     return "\n\n".join(parts)

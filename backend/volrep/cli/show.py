@@ -6,6 +6,7 @@ from typing import Any
 
 from volrep.cli.out import pairs, table
 from volrep.model.units import format_duration, format_rate, format_size
+from volrep.rds.report import other_words
 
 Document = dict[str, Any]
 
@@ -22,7 +23,7 @@ def _rds(rds: Document, long: bool) -> str:
     if rds["primary"] is not None:
         lines += ["Primary:", _member(rds["primary"], long)]
     for secondary in rds["secondaries"]:
-        lines += ["Secondary:", _member(secondary, long)]
+        lines += ["Primary, too:" if secondary["role"] == "primary" else "Secondary:", _member(secondary, long)]
     if rds["config_errors"]:
         lines.append(_errors(rds["config_errors"]))
     return "\n".join(lines)
@@ -119,7 +120,8 @@ def repstatus(document: Document, *, long: bool) -> str:
                      ("Limits waited for", waits)]
         lines += ["Primary:", pairs(rows), *damage(primary["damage"], "", long=long)]
     for secondary in document["secondaries"]:
-        lines += ["", "Secondary:", pairs(_secondary(secondary, long)), *damage(secondary["damage"], "", long=long)]
+        heading = "Primary, too:" if secondary["role"] == "Primary" else "Secondary:"
+        lines += ["", heading, pairs(_secondary(secondary, long)), *damage(secondary["damage"], "", long=long)]
     if document["config_errors"]:
         lines += ["", _errors(document["config_errors"])]
     if long and document["events"]:
@@ -138,7 +140,7 @@ def _role(of: Document) -> list[tuple[str, object]]:
     if (rival := of["superseded_by"]) is not None:
         since = f" since {rival['since'][:19]}" if rival["since"] else ""
         rows.append(("Superseded by" if "acting_secondary" in of["role_flags"] else "Other Primary",
-                     f"{rival['host']}{since}"))
+                     f"{other_words(rival['host'], rival['told_by'])}{since}"))
     if (fork := of["since_fork"]) is not None:
         rows.append(("Since the fork", f"{fork['writes']} writes, {format_size(fork['bytes'])}"
                      + ("" if fork["complete"] else " or more")))

@@ -81,8 +81,10 @@ def plan_makesec(sites: Sites, host: str, survivor: str, new: New, *, force: boo
     steps = _step_down(sites, loser, survivor, "makesec", force=force)
     made, _ = pairs(sites, keeper.host, [loser], None, new)
     rds = sites.rds
-    return Plan((*steps, *made), (f"then copy what differs: volrep -g {rds.dg} fbsync {rds.name} {loser.host}; or "
-                                  f"everything: volrep -g {rds.dg} -a startrep {rds.name} {loser.host}",))
+    found = (f"{loser.host} has given way already",) if not steps else ()
+    return Plan((*steps, *made), (
+        *found, f"then copy what differs: volrep -g {rds.dg} fbsync {rds.name} {loser.host}; "
+        f"or everything: volrep -g {rds.dg} -a startrep {rds.name} {loser.host}"))
 
 
 def _survivor(sites: Sites, host: str) -> Site:

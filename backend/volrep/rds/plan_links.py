@@ -15,6 +15,8 @@ from volrep.model.messages import rds as messages
 from volrep.model.states import LinkEvent, link_step
 from volrep.model.status import LinkState, LinkStatus
 from volrep.rds.plan_rds import start_step
+from volrep.rds.report import since_fork_words
+from volrep.rds.sites import ACTING
 from volrep.rds.step import Call, Plan, Step
 from volrep.rds.world import Member, Rds, World
 
@@ -40,6 +42,13 @@ def plan_startrep(rds: Rds, secondary: str, method: StartMethod) -> Plan:
         return Plan(notes=(f"replication of RVG {rds.name} to {link.remote_host} is {how}",))
     link_step(link.name, status.state, LinkEvent.START)
     return Plan((start_step(primary.host.name, rds.dg, rds.name, link.link_id, link.remote_host, method),))
+
+
+def overwritten(rds: Rds, secondary: str) -> str:
+    """What an acting Secondary wrote that nobody else has, in words; "" for any other host."""
+    member = rds.member(secondary)
+    status = member.info.status if member is not None else None
+    return since_fork_words(status.since_fork) if status is not None and ACTING in status.role_flags else ""
 
 
 def plan_stoprep(rds: Rds, secondary: str) -> Plan:

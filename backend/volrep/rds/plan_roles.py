@@ -179,7 +179,11 @@ def _not_ahead(other: Site, target: Site) -> bool:
 
 def _when_it_returns(sites: Sites, old: str, *, failback: bool, autofb: bool) -> list[str]:
     rds, name = sites.rds, old or "the old Primary"
+    if sites.primaries:
+        return [f"{name} is alive: when it hears of this it gives way if it has written nothing since; otherwise both "
+                f"stay Primary until you choose one: volrep -g {rds.dg} elect {rds.name} HOST"]
     if autofb:
         return [f"when {name} returns it becomes an acting Secondary, and what differs is copied back to it by itself"]
-    how = "only what differs is copied" if failback else "everything is copied: -N keeps no account of what differs"
+    how = "only what differs is copied" if failback else \
+        "-N keeps no account: what differs is known as far back as the SRL reaches, else everything is copied"
     return [f"when {name} returns it becomes an acting Secondary; then: volrep -g {rds.dg} fbsync {rds.name} ({how})"]

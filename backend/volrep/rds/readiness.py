@@ -45,7 +45,7 @@ def ready(items: list[Item]) -> bool:
 def for_migrate(sites: Sites, host: str, *, drain: bool = False) -> list[Item]:
     """Of `host` becoming the Primary while the present one is there."""
     target, primary = sites[host], sites.primary
-    items = [_answers(target), _standing(sites, target)]
+    items = [_answers(target), *_standing(sites, target)]
     if target.member is None or not target.is_secondary:
         return items
     items.append(_one_primary(sites))
@@ -65,11 +65,13 @@ def _answers(site: Site) -> Item:
     return Item("host", Mark.OK, f"{site.host} answers, its RVG runs")
 
 
-def _standing(sites: Sites, target: Site) -> Item:
-    """What the host is now: only a Secondary can become the Primary."""
+def _standing(sites: Sites, target: Site) -> list[Item]:
+    """What the host is now: only a Secondary can become the Primary. Nothing of one that does not answer."""
+    return [] if target.member is None else [_role(sites, target)]
+
+
+def _role(sites: Sites, target: Site) -> Item:
     rds = sites.rds
-    if target.member is None:
-        return Item("role", Mark.NO, f"nothing is known of {target.host}", f"`volrep host check {target.host}`")
     if target.acting:
         return Item("role", Mark.NO, f"{target.host} is an acting Secondary: it was superseded, and its own writes "
                     "since then are not part of the data set", f"`volrep -g {rds.dg} fbsync {rds.name} {target.host}`")
@@ -182,7 +184,7 @@ def _follower(sites: Sites, other: Site, target: Site, *, equalized: bool) -> It
 def for_takeover(sites: Sites, host: str, now_ns: int) -> list[Item]:
     """Of `host` becoming the Primary without the present one."""
     target = sites[host]
-    items = [_answers(target), _standing(sites, target)]
+    items = [_answers(target), *_standing(sites, target)]
     if target.status is None or not target.is_secondary:
         return items
     items += [_consistent(sites, target), _fence(sites, target, now_ns), _loss(target, now_ns)]
@@ -215,8 +217,11 @@ def _fence(sites: Sites, target: Site, now_ns: int) -> Item:
     """A Primary that lives must not be duplicated silently."""
     rds, alive = sites.rds, [site.host for site in sites.primaries]
     remedy = f"`volrep -g {rds.dg} migrate {rds.name} {target.host}`; or make sure that it is stopped, and give -f"
+    if len(alive) > 1:
+        return Item("Primary", Mark.FENCE, f"{' and '.join(alive)} answer and are Primary, both",
+                    f"choose the survivor: `volrep -g {rds.dg} elect {rds.name} HOST`")
     if alive:
-        return Item("Primary", Mark.FENCE, f"{' and '.join(alive)} answers and is the Primary", remedy)
+        return Item("Primary", Mark.FENCE, f"{alive[0]} answers and is the Primary", remedy)
     name = _primary_of(sites, target) or "the Primary"
     age_s = contact_age_s(target, now_ns)
     if any(link.connected and link.remote_host == name for link in (target.status.links if target.status else [])):

@@ -14,7 +14,7 @@ from typing import Any
 from volrep.engine.api import RvgInfo
 from volrep.model.attributes import effective
 from volrep.model.config import Role
-from volrep.model.status import LinkState, LinkStatus, RvgStatus, SinceFork
+from volrep.model.status import LinkState, LinkStatus, Rival, RvgStatus, SinceFork
 from volrep.model.units import format_size
 from volrep.rds import pins
 from volrep.rds.sites import ACTING, PRIMARY_PRIMARY
@@ -33,14 +33,17 @@ def iso(time_ns: int) -> str:
 
 def printrvg(world: World, sets: Iterable[Rds]) -> Document:
     """{"rds": [...], "config_errors": [...]}: the errors outside are of hosts, whatever they hold."""
-    return {"rds": [_rds(rds) for rds in sets], "config_errors": silent_hosts(world)}
+    sets = list(sets)
+    told = {host for rds in sets for host in rds.secondary_names()}
+    return {"rds": [_rds(rds) for rds in sets],
+            "config_errors": [error for error in silent_hosts(world) if error["host"] not in told]}
 
 
 def _rds(rds: Rds) -> Document:
     primaries = rds.primaries
     return {"dg": rds.dg, "rvg": rds.name, "rds_id": rds.rds_id,
-            "primary": member_document(primaries[0]) if primaries else None,
-            "secondaries": [member_document(m) for m in (*primaries[1:], *rds.secondaries)],
+            "primary": member_document(primaries[0], rds) if primaries else None,
+            "secondaries": [member_document(m, rds) for m in (*primaries[1:], *rds.secondaries)],
             "hosts": [_host(member) for member in rds.members],
             "config_errors": config_errors(rds)}
 
@@ -64,14 +67,14 @@ def role_word(member: Member) -> str:
     return "Primary" if member.info.config.role is Role.PRIMARY else "Secondary"
 
 
-def member_document(member: Member) -> Document:
+def member_document(member: Member, rds: Rds) -> Document:
     info = member.info
     config, status = info.config, info.status
     said = {link.link_id: link for link in status.links} if status is not None else {}
     return {
         "host": member.host.name, "rvg": config.name, "dg": config.dg, "role": config.role.value,
         "state": status.state.value if status is not None else NOT_KNOWN,
-        "kstate": status.kstate.value if status is not None else "RECOVER", **role_document(status),
+        "kstate": status.kstate.value if status is not None else "RECOVER", **role_document(status, rds),
         "startup": config.startup.value,
         "problem": info.problem or (status.reason if status is not None else ""),
         "flags": status.flags if status is not None else [], "damage": damage_document(status),
@@ -123,7 +126,7 @@ def config_errors(rds: Rds) -> list[Document]:
     """What does not fit between the hosts of one data set: [{"host", "message"}]."""
     errors: list[Document] = []
     primaries = rds.primaries
-    if len(primaries) > 1 and not any(_conflict(m) for m in primaries):
+    if len(primaries) > 1 and not any(_conflict(m, rds) for m in primaries):
         errors += [{"host": m.host.name, "message": "Primary-Primary configuration"} for m in primaries]
     if not primaries:
         errors.append({"host": "", "message": "no host that answers holds the Primary"})
@@ -132,7 +135,7 @@ def config_errors(rds: Rds) -> list[Document]:
             errors.append({"host": host, "message": "host unreachable"})
         elif rds.member(host) is None:
             errors.append({"host": host, "message": f"the Primary has a link to {host}, which has no such RVG"})
-    errors += [{"host": m.host.name, "message": said} for m in rds.members if (said := _conflict(m))]
+    errors += [{"host": m.host.name, "message": said} for m in rds.members if (said := _conflict(m, rds))]
     errors += [{"host": m.host.name, "message": f"RVG is not running: {m.info.problem}"}
                for m in rds.members if m.info.status is None]
     errors += [{"host": m.host.name, "message": f"RVG failed: {m.info.status.reason}"}
@@ -142,17 +145,34 @@ def config_errors(rds: Rds) -> list[Document]:
     return errors
 
 
-def _conflict(member: Member) -> str:
+def _conflict(member: Member, rds: Rds) -> str:
     """A host that knows of another reign than its own: since when, and what it wrote that the other lacks."""
     status = member.info.status
     if status is None or not {ACTING, PRIMARY_PRIMARY} & set(status.role_flags):
         return ""
     rival = status.superseded_by
-    other = rival.host if rival is not None and rival.host else "another host"
+    other = other_words(reigning(rival, rds), rival.host) if rival is not None else "another host"
     since = f" since {iso(rival.since_ns)}" if rival is not None and rival.since_ns else ""
     what = f"acting Secondary: superseded by {other}" if ACTING in status.role_flags else \
         f"Primary-Primary configuration with {other}"
     return f"{what}{since}; {since_fork_words(status.since_fork)} of its own since the fork"
+
+
+def reigning(rival: Rival, rds: Rds) -> str:
+    """Who holds the other reign; "" when nobody who answers does.
+
+    `rival.host` is only who told of it, which may be a Secondary that follows.
+    """
+    for member in rds.primaries:
+        status = member.info.status
+        if status is not None and any(line.reign_id == rival.reign for line in status.history):
+            return member.host.name
+    teller = rds.member(rival.host)
+    return "" if teller is not None and teller.info.config.role is Role.SECONDARY else rival.host
+
+
+def other_words(host: str, told_by: str) -> str:
+    return host or (f"another host, as {told_by} says" if told_by else "another host")
 
 
 def since_fork_words(found: SinceFork | None) -> str:
@@ -169,13 +189,14 @@ def since_fork_document(found: SinceFork | None) -> Document | None:
             "last": iso(found.last_ns) if found.last_ns else "", "complete": found.complete}
 
 
-def role_document(status: RvgStatus | None) -> Document:
+def role_document(status: RvgStatus | None, rds: Rds) -> Document:
     """What is said of every RVG of its part in changes of the Primary role."""
     rival = status.superseded_by if status is not None else None
     return {"role_flags": status.role_flags if status is not None else [],
             "generation": status.generation if status is not None else None,
             "since_fork": since_fork_document(status.since_fork) if status is not None else None,
-            "superseded_by": {"host": rival.host, "since": iso(rival.since_ns) if rival.since_ns else "",
+            "superseded_by": {"host": reigning(rival, rds), "told_by": rival.host,
+                              "since": iso(rival.since_ns) if rival.since_ns else "",
                               "since_fork": since_fork_document(rival.since_fork)} if rival is not None else None,
             "asking": status.asking if status is not None else []}
 
@@ -213,13 +234,14 @@ def repstatus(world: World, rds: Rds) -> Document:
     """The whole document of `repstatus`. A data set without a Primary that answers shows what its Secondaries know."""
     primary = rds.primaries[0] if rds.primaries else None
     return {"dg": rds.dg, "rvg": rds.name, "rds_id": rds.rds_id,
-            "primary": _primary(primary) if primary is not None else None,
-            "secondaries": [_secondary(rds, primary, host) for host in rds.secondary_names()],
+            "primary": _primary(primary, rds) if primary is not None else None,
+            "secondaries": [_secondary(rds, primary, host) for host in rds.secondary_names()
+                            if primary is None or host != primary.host.name],
             "events": _events(world, rds), "config_errors": config_errors(rds) + [
                 error for error in silent_hosts(world) if error["host"] not in rds.secondary_names()]}
 
 
-def _primary(member: Member) -> Document:
+def _primary(member: Member, rds: Rds) -> Document:
     status, config = member.info.status, member.info.config
     srl = status.srl if status is not None else None
     used = srl.used_bytes if srl is not None else 0
@@ -227,7 +249,7 @@ def _primary(member: Member) -> Document:
             "state": status.state.value if status is not None else NOT_KNOWN,
             "kstate": status.kstate.value if status is not None else "RECOVER",
             "flags": status.flags if status is not None else [], "damage": damage_document(status),
-            **role_document(status),
+            **role_document(status, rds),
             "io": "enabled" if status is not None and status.kstate.value == "ENABLED" else "disabled",
             "volumes": len(config.volumes), "total_secondaries": len(config.links),
             "writes": status.writes if status is not None else 0,
@@ -248,7 +270,7 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
     srl = primary.info.status.srl if primary is not None and primary.info.status is not None else None
     known = link is not None and link.state is not LinkState.STALE
     return {
-        "host": host, "rvg": rds.name, "dg": rds.dg,
+        "host": host, "rvg": rds.name, "dg": rds.dg, "role": role_word(far) if far is not None else NOT_KNOWN,
         "rlink": config.name if config is not None else NOT_KNOWN,
         "rlink_back": back[0].name if back else NOT_KNOWN,
         "data_status": data_status(link, far), "replication_status": replication_status(link),
@@ -269,7 +291,7 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
         {"from_lsn": 0, "to_lsn": 0},
         "verify_problem": link.verify_problem if link is not None else "",
         "mismatches": max(link.mismatches if link is not None else 0, _mismatches_there(far, primary)),
-        **role_document(far.info.status if far is not None else None),
+        **role_document(far.info.status if far is not None else None, rds),
     }
 
 
@@ -296,6 +318,10 @@ def data_status(link: LinkStatus | None, far: Member | None) -> str:
     consistent = link.consistent if far_status is None else far_status.consistent and link.consistent
     if far_status is not None and "datavol_err" in far_status.flags:
         return "inconsistent"
+    if far is not None and far.info.config.role is Role.PRIMARY:
+        return "diverged"
+    if far_status is None and link.sync is None and link.state is LinkState.ACTIVE and not consistent:
+        return NOT_KNOWN  # it is to follow a new Primary, which has not met it yet
     if link.sync is not None or not consistent:
         return "inconsistent"
     if link.state is LinkState.STALE:

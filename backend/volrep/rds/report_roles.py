@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from volrep.model.errors import VolrepError
+from volrep.model.status import LinkState
 from volrep.model.units import format_duration, format_size
 from volrep.rds.readiness import Item, Mark, contact_age_s, for_migrate, for_takeover, ready
 from volrep.rds.report import NOT_KNOWN, data_status, iso, role_word, since_fork_document, since_fork_words
@@ -29,15 +30,16 @@ def site_document(sites: Sites, site: Site, now_ns: int, after: str = "") -> Doc
     """One column of a picture of all hosts. Numbers that are not known are null."""
     status, primary = site.status, sites.primary
     link = primary.link_status(site.host) if primary is not None else None
+    met = link if link is not None and link.state is not LinkState.STALE else None  # a STALE one counts nothing
     age_s = contact_age_s(site, now_ns) if site.is_secondary and primary is None else None
     return {
         "host": site.host, "role": role_word(site.member) if site.member is not None else "unknown",
         "after": after,
         "state": f"{status.kstate.value}/{status.state.value}" if status is not None else NOT_KNOWN,
         "data": _data(sites, site), "mode": link.current_mode if link is not None else "",
-        "behind_writes": link.behind_writes if link is not None else None,
-        "behind_bytes": link.behind_bytes if link is not None else None,
-        "behind_seconds": link.behind_s if link is not None else None,
+        "behind_writes": met.behind_writes if met is not None else None,
+        "behind_bytes": met.behind_bytes if met is not None else None,
+        "behind_seconds": met.behind_s if met is not None else None,
         "end_lsn": site.position[1] if status is not None else None,
         "generation": status.generation if status is not None else None,
         "connections": site.connections if status is not None and site.is_primary else None,
@@ -124,7 +126,8 @@ def _after(sites: Sites, verb: str, host: str) -> dict[str, str]:
         return {site: "acting Secondary" for site in old}
     if verb == "takeover":
         old = old or [sites.former_primary()]
-    words |= dict.fromkeys(old, {"migrate": "Secondary", "takeover": "acting Secondary", "elect": "Secondary"}[verb])
+    words |= dict.fromkeys(old, {"migrate": "Secondary", "takeover": "Primary, too" if sites.primaries else
+                                 "acting Secondary", "elect": "Secondary"}[verb])
     return words | {host: "Primary"}
 
 

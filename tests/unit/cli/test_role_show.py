@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tests.unit.rds.hosts import numbered
-from tests.unit.rds.role_hosts import NOW_NS, roles, split
+from tests.unit.rds.hosts import DG, PRIMARY, SECONDARY, numbered
+from tests.unit.rds.role_hosts import NOW_NS, RVG, roles, split
 from volrep.cli import role_show, show
 from volrep.model.hooks import HookEvent
-from volrep.model.status import Rival, SinceFork, Took
+from volrep.model.status import LinkState, Rival, SinceFork, Took
+from volrep.model.units import Reign
 from volrep.rds import plan_failback, plan_roles, report, report_roles
 from volrep.rds.readiness import for_migrate, for_takeover
+from volrep.rds.sites import ACTING
 
 
 def lines(text: str) -> list[str]:
@@ -70,7 +72,8 @@ def test_a_refused_takeover_shows_the_same_list_as_validate() -> None:
 def test_a_primary_that_runs_does_not_make_its_secondary_unready() -> None:
     document = report_roles.validate(roles("london", "tokyo").sites(), NOW_NS)
     assert report_roles.all_ready(document)
-    assert "ready for takeover: yes (london answers and is the Primary)" in role_show.validate(document)
+    text = role_show.validate(document)
+    assert "ready for takeover: yes, but only with -f (london answers and is the Primary)" in text
 
 
 def test_candidates_are_ranked_and_the_others_say_why_not() -> None:
@@ -100,9 +103,76 @@ def test_a_split_brain_is_shown_by_every_verb_that_shows() -> None:
     assert text.count("Primary-Primary configuration with the other since 2001-09-09T01:46:40.000+00:00; "
                       "12 writes, 48k of its own since the fork") == 2
     assert "Other Primary:" in text
-    assert "primary_primary" in show.printrvg(report.printrvg(world, [rds]), long=False)
+    assert [(row["host"], row["role"], row["data_status"]) for row in report.repstatus(world, rds)["secondaries"]] == [
+        ("tokyo", "Primary", "diverged")]  # london is the Primary that is shown first, and no Secondary
+    assert text.count("Host name:") == 2
+    assert [line for line in lines(text) if line.endswith(("Primary:", "Secondary:", "too:"))] == [
+        "Primary:", "Primary, too:"]
+    printed = show.printrvg(report.printrvg(world, [rds]), long=False)
+    assert "primary_primary" in printed
+    assert "Secondary:" not in printed
     sites = hosts.sites()
     plan = plan_failback.plan_elect(sites, "tokyo", numbered())
     document = report_roles.review(sites, "elect", "tokyo", [], plan, None, NOW_NS)
     assert document["lost"] == ["what london wrote since the fork is overwritten: an unknown number of writes"]
     assert [s["after"] for s in document["sites"]] == ["Secondary", "Primary"]
+
+
+def test_who_reigns_is_the_primary_and_not_the_secondary_that_told_of_it() -> None:
+    hosts = roles("london", "tokyo", "paris")
+    hosts.rvgs["london", DG, RVG].role = SECONDARY
+    hosts.flags["london"] = [ACTING]
+    hosts.rvgs["paris", DG, RVG].role = PRIMARY
+    reign = "ab" * 8
+    hosts.histories = {"paris": [Reign(2, 100, reign)]}
+
+    def said() -> str:
+        world = hosts.world()
+        for view in world.hosts:
+            for info in view.rvgs:
+                if info.status is not None and view.name == "london":
+                    info.status.superseded_by = Rival(host="tokyo", generation=2, reign=reign, fork_lsn=1)
+        return show.repstatus(report.repstatus(world, world.rds(DG, RVG)), long=False)
+
+    assert "superseded by paris;" in said()
+    assert "Superseded by: paris" in " ".join(said().split())
+    hosts.silent.add("paris")
+    assert "superseded by another host, as tokyo says;" in said()
+
+
+def test_a_host_that_a_new_primary_has_not_met_is_not_called_inconsistent() -> None:
+    hosts = roles("london", "tokyo", "paris")
+    hosts.silent.add("tokyo")
+    hosts.consistent["tokyo"] = False  # as the Primary believes of whom it has not met
+    world = hosts.world()
+    document = report.repstatus(world, world.rds(DG, RVG))
+    assert {row["host"]: row["data_status"] for row in document["secondaries"]} == {
+        "paris": "consistent, up-to-date", "tokyo": "N/A"}
+    printed = show.printrvg(report.printrvg(world, [world.rds(DG, RVG)]), long=False)
+    assert printed.count("Config Errors:") == 1
+
+
+def test_the_picture_stays_narrow_and_counts_nothing_on_a_stale_link() -> None:
+    hosts = roles("london", "tokyo", "paris")
+    hosts.silent.add("paris")
+    (link,) = [link for link in hosts.rvgs["london", DG, RVG].links if link.remote_host == "tokyo"]
+    hosts.states["london", link.link_id] = LinkState.STALE
+    document = report_roles.validate(hosts.sites(), NOW_NS)
+    text = role_show.side_by_side(document["sites"])
+    assert max(len(line) for line in text.splitlines() if not line.startswith("problem of")) < 80
+    assert "problem of paris: " in text
+    (tokyo,) = [site for site in document["sites"] if site["host"] == "tokyo"]
+    assert tokyo["behind_writes"] is None
+
+
+def test_a_forced_takeover_says_that_the_other_primary_stays() -> None:
+    sites = roles("london", "tokyo").sites()
+    plan = plan_roles.plan_takeover(sites, "tokyo", numbered(), NOW_NS, force=True)
+    assert "london is alive" in plan.notes[0]
+    assert "elect hr_rvg HOST" in plan.notes[0]
+    document = report_roles.review(sites, "takeover", "tokyo", [], plan, None, NOW_NS)
+    assert [site["after"] for site in document["sites"]] == ["Primary, too", "Primary"]
+    both = for_takeover(split("london", "paris", "tokyo").sites(), "tokyo", NOW_NS)
+    (fence,) = [item for item in both if item.what == "Primary"]
+    assert "london and paris answer and are Primary, both" in fence.says
+    assert "elect" in fence.remedy
