@@ -44,6 +44,7 @@ class MapStore:
         self._background = background
         self._saving: set[str] = set()
         self._next: dict[str, tuple[bytes, Then]] = {}  # waits for the save under way
+        self._removed: set[str] = set()  # while a save was under way, which brings the file back
 
     def open(self, link_id: str, order_id: str, volumes: Mapping[int, DataVolume], *,
              fresh: bool) -> dict[int, RegionMap]:
@@ -79,6 +80,9 @@ class MapStore:
 
         def done(_: None, error: Exception | None) -> None:
             self._saving.discard(key)
+            if key in self._removed:
+                self._removed.discard(key)
+                self._folder.remove(_name(key))
             if error is not None:
                 logger.warning("region map %s not saved: %s; a restart copies more", key, error)
             then(error is None)
@@ -93,6 +97,8 @@ class MapStore:
 
     def remove(self, key: str) -> None:
         self._next.pop(key, None)
+        if key in self._saving:
+            self._removed.add(key)
         self._folder.remove(_name(key))
 
 
