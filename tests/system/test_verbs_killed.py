@@ -27,8 +27,7 @@ SAMPLE = (("setup", "tokyo engine, thread 0, fdatasync 2"),
           ("setup", "london engine, a process that it starts, pwritev2 1"),
           ("aslog, another volume", "london engine, thread 0, rename 1"),
           ("aslog, another volume", "london engine, thread 1, fdatasync 1"),
-          ("volume replace", "london engine, thread 0, fsync 1"),
-          ("volume replace", "london worker, thread 0, pwritev2 2"))
+          ("migrate", "tokyo worker, thread 0, pwritev2 2"))
 
 
 @pytest.fixture

@@ -20,7 +20,6 @@ from volrep.engine.serve_rvgs import check_disks, check_srl_size
 from volrep.engine.serve_volumes import check_adoptable, info
 from volrep.engine.store import Change, RvgObject
 from volrep.engine.supervisor import Phase
-from volrep.log.header import SrlHeader
 from volrep.log.renew import renewed
 from volrep.log.srl import Srl
 from volrep.model.config import RvgConfig, RvgVolume, VolumeConfig, VolumeKind
@@ -137,36 +136,38 @@ def make_log(config: RvgConfig, old_path: str, *, give_up: bool) -> None:
 
     Raises VR-1774, VR-1503 when the volume carries the SRL of another RVG, VR-1506, VR-1204.
     """
-    old = _header(old_path, config, own=True)
+    log = _log(old_path, config, own=True)
+    old = log.header if log is not None else None
     if old is not None and not old.clean and not give_up:
         raise VolrepError(messages.STOPPED_AMID, rvg=config.name, host=config.host)
     if old_path != config.srl.path:
-        _header(config.srl.path, config, own=False)
+        _log(config.srl.path, config, own=False)
     try:
         file = DiskFile.open(config.srl.path, exclusive=True)
     except (OSError, ValueError) as error:
         raise VolrepError(log_messages.SRL_CREATE_FAILED, path=config.srl.path, reason=error) from error
     try:
         header, first_lsn = renewed(old, config, uuid.uuid4().hex[:16])
-        Srl.create(file, header, first_lsn=first_lsn)
+        Srl.create(file, header, first_lsn=first_lsn, over=log if old_path == config.srl.path else None)
     finally:
         file.close()
 
 
-def _header(path: str, config: RvgConfig, *, own: bool) -> SrlHeader | None:
-    """The SRL header there, if there is a good one; another RVG's counts as none where `own` is expected."""
+def _log(path: str, config: RvgConfig, *, own: bool) -> Srl | None:
+    """The SRL there (closed), if its header is good; another RVG's counts as none where `own` is expected."""
     try:
         file = DiskFile.open(path, writable=False)
     except (OSError, ValueError):
         return None
     try:
-        found = Srl.open(file).header
+        log = Srl.open(file)
     except VolrepError:
         return None
     finally:
         file.close()
+    found = log.header
     if found.rvg_id == config.rvg_id:
-        return found
+        return log
     if own:
         return None
     raise VolrepError(log_messages.SRL_FOREIGN, path=path, found=f"{found.dg}/{found.rvg} ({found.rvg_id})",

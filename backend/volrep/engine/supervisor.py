@@ -275,13 +275,13 @@ class Supervisor:
         return VolrepError(messages.WORKER_ABSENT, rvg=self.rvg, host=self.host, reason=self.problem or "no answer")
 
     async def call(self, method: WorkerMethod, params: Shape) -> dict[str, Any]:
-        """Ask a configured worker. Raises its VolrepError; VR-1720 when it is not there."""
+        """Ask a configured worker. Raises its VolrepError; VR-1720 when it is not there, VR-1724 when it then goes."""
         if self.phase is not Phase.UP or self._channel is None:
             raise self.absent()
         try:
             return await self._channel.call(method, params)
         except ChannelClosed as error:
-            raise VolrepError(messages.WORKER_ABSENT, rvg=self.rvg, host=self.host, reason=error) from error
+            raise VolrepError(messages.WORKER_LOST, rvg=self.rvg, host=self.host, reason=error) from error
 
     async def status(self) -> tuple[RvgStatus | None, str]:
         """(status, ""), or (None, why there is none); within STATUS_DEADLINE_S."""

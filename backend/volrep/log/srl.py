@@ -49,9 +49,11 @@ class Srl:
 
     @classmethod
     def create(cls, file: BlockFile, header: SrlHeader, on_progress: Progress | None = None, *,
-               first_lsn: int = FIRST_LSN) -> Srl:
+               first_lsn: int = FIRST_LSN, over: Srl | None = None) -> Srl:
         """Prepare the whole file and open it at `first_lsn`.
 
+        `over`: the log that is in this file now. Its header stays good until the new one takes its place, so that a
+        crash leaves one of them; without it whatever the file holds is wiped first.
         Zeroes are really written: a later durable write then changes data only, and no extent of the
         file system has to be allocated or converted with it. Raises VR-1500, VR-1506.
         """
@@ -61,10 +63,11 @@ class Srl:
         if not header.history:
             header.history = [Reign(header.generation, first_lsn)]
         try:
-            _fill(file, HEADER_AREA_BYTES + header.capacity_bytes, on_progress)
+            _fill(file, 0 if over is None else HEADER_AREA_BYTES, HEADER_AREA_BYTES + header.capacity_bytes,
+                  on_progress)
         except OSError as error:
             raise VolrepError(messages.SRL_CREATE_FAILED, path=file.path, reason=_reason(error)) from error
-        srl = cls(file, header, counter=0)
+        srl = cls(file, header, counter=0 if over is None else over._counter)
         srl.resume_at(first_lsn)
         srl._run_start_lsn = first_lsn
         srl.write_header()
@@ -233,8 +236,8 @@ def split(buffers: Sequence[Buffer], at: int) -> tuple[list[Buffer], list[Buffer
     return list(buffers), []
 
 
-def _fill(file: BlockFile, size_bytes: int, on_progress: Progress | None) -> None:
-    for offset in range(0, size_bytes, len(_FILL_BLOCK)):
+def _fill(file: BlockFile, begin: int, size_bytes: int, on_progress: Progress | None) -> None:
+    for offset in range(begin, size_bytes, len(_FILL_BLOCK)):
         step = min(len(_FILL_BLOCK), size_bytes - offset)
         file.write((_FILL_BLOCK[:step],), offset)
         if on_progress is not None:

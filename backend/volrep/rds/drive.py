@@ -11,8 +11,13 @@ from typing import Any, Protocol
 from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as engine_messages
+from volrep.model.messages import log as log_messages
 from volrep.model.messages import rds as messages
 from volrep.rds.step import Call, Plan, Step
+
+_UNANSWERED = (engine_messages.ENGINE_CLOSED, engine_messages.WORKER_LOST)
+# What an engine or worker says that failed on its way: of a step without a way back it may be the done part that counts
+_HALFWAY = (engine_messages.INTERNAL, engine_messages.STORE_FAILED, log_messages.SYNC_FAILED)
 
 
 class Caller(Protocol):
@@ -42,8 +47,8 @@ def drive(plan: Plan, caller: Caller, say: Callable[[str], None]) -> list[Any]:
                 answers.append(None)
                 continue
             # A broken conversation leaves open whether the call was done: take that step back too
-            unsure = isinstance(error, KeyboardInterrupt) or error.message is engine_messages.ENGINE_CLOSED
-            if turn or (unsure and step.final):
+            unsure = isinstance(error, KeyboardInterrupt) or error.message in _UNANSWERED
+            if turn or (step.final and (unsure or (isinstance(error, VolrepError) and error.message in _HALFWAY))):
                 _stands(plan.steps[:number], step, error)
             driver.take_back(plan.steps[:number + 1 if unsure and step.undo else number], step, error)
             raise

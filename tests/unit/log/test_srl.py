@@ -68,6 +68,26 @@ def test_preparing_reports_progress(tmp_path: Path) -> None:
     assert not any(path.read_bytes()[HEADER_AREA_BYTES:])
 
 
+def test_a_log_made_over_another_keeps_its_header_until_the_new_one_stands(tmp_path: Path) -> None:
+    path = tmp_path / "srl"
+    path.write_bytes(bytes(SRL_MIN_BYTES))
+    Srl.create(DiskFile.open(path), a_header()).close()
+
+    def dies(_done: int, _of: int) -> None:
+        raise KeyboardInterrupt
+
+    for on_progress, end_lsn in ((dies, FIRST_LSN), (None, FIRST_LSN + 4096)):
+        over = Srl.open(DiskFile.open(path))
+        try:
+            Srl.create(over.file, a_header(), on_progress, first_lsn=FIRST_LSN + 4096, over=over)
+        except KeyboardInterrupt:
+            assert on_progress is not None
+        over.file.close()
+        found = Srl.open(DiskFile.open(path))
+        assert found.header.durable_lsn == end_lsn
+        found.file.close()
+
+
 def test_too_small_a_file_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "srl"
     path.write_bytes(b"\xaa" * (SRL_MIN_BYTES - 1))

@@ -12,6 +12,7 @@ from volrep.engine.api import RvgPromote
 from volrep.model.config import Shape
 from volrep.model.errors import Exit, VolrepError
 from volrep.model.messages import engine as engine_messages
+from volrep.model.messages import log as log_messages
 from volrep.model.worker import Nothing, PromoteHow
 from volrep.rds.drive import drive
 from volrep.rds.step import Call, Plan, Step
@@ -113,7 +114,13 @@ def test_behind_the_point_of_no_return_nothing_is_taken_back() -> None:
 
 
 @pytest.mark.parametrize(("failure", "undone"), [
-    (gone("x"), ["una"]), (VolrepError(engine_messages.ENGINE_CLOSED, reason="it went away"), [])])
+    (gone("x"), ["una"]),
+    (VolrepError(engine_messages.WORKER_ABSENT, rvg="r", host="london", reason="it is stopped"), ["una"]),
+    (VolrepError(engine_messages.ENGINE_CLOSED, reason="it went away"), []),
+    (VolrepError(engine_messages.WORKER_LOST, rvg="r", host="london", reason="it went away"), []),
+    (VolrepError(engine_messages.STORE_FAILED, path="/c", reason="disk full"), []),
+    (VolrepError(engine_messages.INTERNAL, method="rvg.promote", problem="a bug"), []),
+    (VolrepError(log_messages.SYNC_FAILED, path="/srl", reason="I/O error"), [])])
 def test_a_final_step_that_may_have_been_done_counts_as_done(failure: VolrepError, undone: list[str]) -> None:
     recorder = Recorder(b=failure)
     a, b = plan("a", "b").steps

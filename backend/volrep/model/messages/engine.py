@@ -46,6 +46,9 @@ CONFIG_TOO_LARGE = Message(1722, "the configuration of RVG {rvg} has {length} by
                            "use fewer volumes or links in one RVG", Exit.REFUSED)
 RVG_NOT_STARTED = Message(1723, "RVG {rvg} on {host} cannot be started: {reason}",
                           "put that right and run the command again; `volrep events` says more", Exit.FAILED)
+WORKER_LOST = Message(1724, "the worker of RVG {rvg} on {host} went away before it had answered: {reason}",
+                      "the engine restarts it by itself; run the command again: what was done already is found done",
+                      Exit.FAILED)
 
 RVG_UNKNOWN = Message(1730, "disk group {dg} has no RVG {rvg} on {host}", "`volrep printrvg` lists the RVGs",
                       Exit.REFUSED)
