@@ -48,6 +48,11 @@ def site_document(sites: Sites, site: Site, now_ns: int, after: str = "") -> Doc
         "flags": list(site.flags), "problem": site.problem or waiting_for(site)}
 
 
+def problems(sites: Sites) -> list[Document]:
+    """Apart from the columns of a picture, which would become as wide as these texts."""
+    return [{"host": site.host, "message": said} for site in sites.all if (said := site.problem or waiting_for(site))]
+
+
 def _safe_until(site: Site) -> str:
     """Everything that the Primary completed before this moment of its clock is here."""
     announced = site.status.announced if site.status is not None else None
@@ -81,7 +86,8 @@ def review(sites: Sites, verb: str, host: str, items: list[Item], plan: Plan | N
     return {
         "dg": sites.rds.dg, "rvg": sites.rds.name, "verb": verb, "host": host, "ready": problem is None,
         "sites": [site_document(sites, site, now_ns, after.get(site.host, "as now")) for site in sites.all],
-        "items": [item_document(item) for item in items], "lost": _lost(sites, verb, host, items),
+        "problems": problems(sites), "items": [item_document(item) for item in items],
+        "lost": _lost(sites, verb, host, items),
         "steps": [{"title": step.title, "do": call_document(step.do), "undo": [call_document(u) for u in step.undo],
                    "estimate_s": step.estimate_s, "last_time": _last_time(step.estimate_s)} for step in steps],
         "estimate_s": sum(step.estimate_s or 0.0 for step in steps), "last_time": _together(steps),
@@ -162,7 +168,7 @@ def validate(sites: Sites, now_ns: int) -> Document:
         row["migrate"] = None if site.is_primary else _readiness(for_migrate(sites, site.host))
         row["takeover"] = None if site.is_primary else _readiness(for_takeover(sites, site.host, now_ns))
         rows.append(row)
-    return {"dg": sites.rds.dg, "rvg": sites.rds.name, "sites": rows}
+    return {"dg": sites.rds.dg, "rvg": sites.rds.name, "sites": rows, "problems": problems(sites)}
 
 
 def _readiness(items: list[Item]) -> Document:

@@ -161,6 +161,7 @@ def test_the_picture_stays_narrow_and_counts_nothing_on_a_stale_link() -> None:
     text = role_show.side_by_side(document["sites"])
     assert max(len(line) for line in text.splitlines() if not line.startswith("problem of")) < 80
     assert "problem of paris: " in text
+    assert [problem["host"] for problem in document["problems"]] == ["paris"]
     (tokyo,) = [site for site in document["sites"] if site["host"] == "tokyo"]
     assert tokyo["behind_writes"] is None
 
