@@ -226,6 +226,9 @@ class SimFile:
                 self.disk.put(at, data[at - offset:stop - offset], durable=False)
             at = stop
 
+    def prefetch(self, offset: int, length: int) -> None:
+        """There is no time to gain here."""
+
     def uncache(self, offset: int, length: int) -> None:
         """Reads show what the disk has, as far as it was synced."""
 

@@ -155,8 +155,9 @@ def test_a_disk_that_fails_during_recovery_is_named_and_the_next_start_finds_eve
     program, path = london.program, london.path_of(what)
     london.program = program_failing(program, path, calls, "error=EIO:when=1+", london.dir / "strace.log")
     london.start()
+    # what was replayed is synced by the first checkpoint, behind the start
+    wait_for(lambda: london.status().state == RvgState.FAIL, "london to be in FAIL")
     status = london.status()
-    assert status.state == RvgState.FAIL
     assert path in status.reason or what in status.reason
     london.kill()
     london.program = program

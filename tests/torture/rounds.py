@@ -114,7 +114,7 @@ def call_round(scene: Scene) -> str:
 
 
 def start_round(scene: Scene) -> str:
-    """A system call fails while a killed worker recovers: it serves nothing, and the next start finds everything."""
+    """A system call fails while a killed worker recovers: it is in FAIL, and the next start finds everything."""
     rng = scene.rng
     host, fault = rng.choice(scene.rds.hosts), rng.choice(faults.WHILE_STARTING)
     writer = scene.write()
@@ -129,9 +129,15 @@ def start_round(scene: Scene) -> str:
         host.start()
     finally:
         host.program = program
-    state, hits = host.status().state, injected(log)
-    if (hits > 0) != (state == RvgState.FAIL):
-        raise Violation(f"{host.name} started with {hits} x {fault}: state {state}, {host.status().reason}")
+
+    def told() -> bool:
+        return (injected(log) > 0) == (host.status().state == RvgState.FAIL)
+
+    try:
+        wait_for(told, "a failed call to be told")  # what was replayed is synced behind the start
+    except AssertionError as error:
+        raise Violation(f"{host.name} started with {injected(log)} x {fault}: {host.status().reason}") from error
+    hits = injected(log)
     scene.kill(host)
     scene.restart(host)
     if host is scene.primary:

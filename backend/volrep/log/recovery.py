@@ -52,16 +52,19 @@ class ScanEnd:
     reason: str  # why the record at end_lsn does not count, for the event log
 
 
-def scan(srl: Srl, from_lsn: int, on_batch: OnBatch) -> ScanEnd:
+def scan(srl: Srl, from_lsn: int, on_batch: OnBatch, *, settled: bool = False) -> ScanEnd:
     """Read all records from `from_lsn` (a record's LSN, usually the header's applied_lsn) to the end.
 
     The file is synced first: what a killed worker wrote may still be in memory only, and must not be
     replayed, nor shown to a Secondary, before it is as durable as recovery takes it to be. Then it is read from the
-    disk itself: after a failed write the cache shows records that the disk never got.
+    disk itself: after a failed write the cache shows records that the disk never got. `settled`: a scan of this
+    process has done so, and nothing was written since; then the cache holds what that one read from the disk.
 
     Raises VR-1502 when a record that was durable is damaged, VR-1504 for a newer format, VR-1507 and
     VR-1510 when the disk fails. Good records before the damage have then been handed out.
     """
+    if not settled:
+        srl.sync_and_forget()
     return _scan(srl, from_lsn, on_batch, None)
 
 
@@ -71,11 +74,11 @@ def scan_past_damage(srl: Srl, from_lsn: int, on_batch: OnBatch) -> tuple[ScanEn
     Only an operator may decide to go on so. Raises as `scan` does, except VR-1502.
     """
     gaps: list[Gap] = []
+    srl.sync_and_forget()
     return _scan(srl, from_lsn, on_batch, gaps), gaps
 
 
 def _scan(srl: Srl, from_lsn: int, on_batch: OnBatch, gaps: list[Gap] | None) -> ScanEnd:
-    srl.sync_and_forget()
     header = srl.header
     generation = header.generation_at(from_lsn)
     incarnation = header.applied_incarnation if from_lsn >= header.applied_lsn else 0
@@ -107,6 +110,7 @@ class _Scan:
                 assert end is not None, "nothing lies behind a whole lap"
                 return end
             self._srl.read_into(view[held:held + step], read_lsn)
+            self._srl.prefetch(read_lsn + step, min(CHUNK_BYTES, self._limit_lsn - read_lsn - step))
             records: list[Record] = []
             bad = None
             position = 0

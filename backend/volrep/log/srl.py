@@ -112,9 +112,20 @@ class Srl:
         # ends early, not one that looks damaged.
         self.header.durable_lsn = self.header.applied_lsn
         self.write_header()
+        self._blank(lsn, HEADER_BYTES)
+
+    def end_here(self) -> None:
+        """What an earlier run left behind the end passes for no record any more. Raises VR-1510.
+
+        Needed where the header's `applied_lsn` stays before the end, and with it the incarnation from which records
+        count.
+        """
+        self._blank(self.end_lsn, min(self.free_bytes, HEADER_BYTES))
+
+    def _blank(self, lsn: int, length: int) -> None:
         try:
-            for offset, length in self.ring.spans(lsn, HEADER_BYTES):
-                self.file.write((_PAGE_ZEROES[:length],), offset, durable=True)
+            for offset, part in self.ring.spans(lsn, length):
+                self.file.write((_PAGE_ZEROES[:part],), offset, durable=True)
         except OSError as error:
             raise self._failure(error) from error
 
@@ -176,6 +187,11 @@ class Srl:
                 raise VolrepError(messages.SRL_READ_FAILED, path=self.file.path, length=length, lsn=lsn + done,
                                   reason=reason)
             done += length
+
+    def prefetch(self, lsn: int, length: int) -> None:
+        """These bytes of the stream are read next: the disk may work while the ones before are looked at."""
+        for offset, part in self.ring.spans(lsn, length):
+            self.file.prefetch(offset, part)
 
     def spans(self, lsn: int, length: int) -> list[tuple[int, int]]:
         """(file offset, length) of the stream's bytes [lsn, lsn + length), for sendfile."""

@@ -112,6 +112,11 @@ class DiskFile:
         One call with RWF_DSYNC where all buffers fit one call; beyond that a sync for each call would
         cost more than one at the end.
         """
+        if not durable and len(buffers) == 1 and len(buffers[0]) <= CACHED_WRITE_BYTES:  # most writes to a volume
+            done = os.pwritev(self._fd, buffers, offset, 0)
+            if done == len(buffers[0]):
+                return
+            buffers, offset = skip(buffers, done), offset + done
         if durable and len(buffers) <= IOV_MAX and self._dsync_known:
             try:
                 self._write(buffers, offset, os.RWF_DSYNC)
@@ -159,6 +164,10 @@ class DiskFile:
             offset += done
             if wanted:
                 left = skip(left, done)
+
+    def prefetch(self, offset: int, length: int) -> None:
+        """See `BlockFile`."""
+        os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_WILLNEED)
 
     def uncache(self, offset: int, length: int) -> None:
         """The next read of the range comes from the disk; what was not synced yet stays in the page cache."""

@@ -32,6 +32,10 @@ class BlockFile(Protocol):
         """Write all of it (any number of buffers, short writes continued). `durable`: on stable storage on return."""
         ...
 
+    def prefetch(self, offset: int, length: int) -> None:
+        """The range will be read soon: the system may begin now. Nothing else depends on it."""
+        ...
+
     def uncache(self, offset: int, length: int) -> None:
         """The next read of the range comes from the disk, as far as the system does as it is asked."""
         ...

@@ -59,6 +59,8 @@ class Journal:
         self._header_due_s = loop.clock.monotonic_s() + HEADER_INTERVAL_S
         self._header_dirty = False
         loop.call_at(loop.clock.monotonic_s() + CHECKPOINT_INTERVAL_S, self._tick)
+        if self.applied_lsn > self.checkpoint_lsn:  # what recovery has replayed: the ring may be full of it
+            loop.call_at(loop.clock.monotonic_s(), self.checkpoint)
 
     @property
     def header(self) -> SrlHeader:

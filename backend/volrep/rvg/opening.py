@@ -1,7 +1,9 @@
 """From closed files to a journal that may be written: checks, recovery, replay. Blocking; runs in a thread.
 
-Recovery is the same in both roles: replay what the log has beyond the volumes' last checkpoint, sync the
-volumes, raise the incarnation. Nothing is written before all of the log that was durable has been found intact.
+Recovery is the same in both roles: replay what the log has beyond the volumes' last checkpoint, raise the incarnation.
+Nothing is written before all of the log that was durable has been found intact. What was replayed is made durable by
+the journal's first checkpoint, as everything that is applied later: until then the header's `applied_lsn` stays, and
+the next recovery replays it again.
 """
 
 from __future__ import annotations
@@ -121,11 +123,15 @@ def _recover(srl: Srl, volumes: list[DataVolume | None], config: RvgConfig) -> O
         apply_records(kept, view, records)  # what another volume has taken the place of keeps what is on it
 
     end, given_up = replay(srl, on_batch, config.accept)
-    for volume in volumes:
-        if volume is not None:
-            volume.sync()
     srl.resume_at(end.end_lsn)
-    header.applied_lsn = header.durable_lsn = end.end_lsn
+    if replaced or changed or given_up:  # the log before this moment must never be replayed again
+        for volume in volumes:
+            if volume is not None:
+                volume.sync()
+        header.applied_lsn = end.end_lsn
+    else:
+        srl.end_here()
+    header.durable_lsn = end.end_lsn
     if header.role == Role.PRIMARY:
         header.incarnation = max(header.incarnation, end.incarnation) + 1
     header.clean = False

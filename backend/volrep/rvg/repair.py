@@ -50,7 +50,7 @@ def replay(srl: Srl, on_batch: OnBatch, accept: str) -> tuple[ScanEnd, list[Gap]
         if srl.header.role == Role.PRIMARY:
             return _pass_over(srl, on_batch)
         return _cut(srl, on_batch, gaps, end), gaps
-    return scan(srl, from_lsn, on_batch), []
+    return scan(srl, from_lsn, on_batch, settled=True), []
 
 
 def _look(_view: memoryview, _records: list[Record]) -> None:
