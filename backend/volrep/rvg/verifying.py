@@ -191,6 +191,8 @@ class Checker:
     def _answer(self, session: Pusher, lsn: int, length: int, verdict: int) -> None:
         if verdict == DIFFERENT:
             self._disputed = (lsn, length)
+            self.proved_lsn = min(self.proved_lsn, lsn)  # what an earlier connection proved is not so any more
+            self.proved_from_lsn = min(self.proved_from_lsn, self.proved_lsn)
         else:
             if verdict == GONE or lsn != self.proved_lsn:
                 self.proved_from_lsn = lsn if verdict == EQUAL else lsn + length
