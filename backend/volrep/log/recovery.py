@@ -6,6 +6,7 @@ records do: the caller gets them batch by batch, in order.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,12 +22,14 @@ from volrep.log.record import (
     read_header,
     record_bytes,
 )
-from volrep.log.ring import BATCH_MAX_BYTES
+from volrep.log.ring import BATCH_MAX_BYTES, PAGE_BYTES
 from volrep.log.srl import Srl
 from volrep.log.verdict import OVERLAP_BYTES, Gap, Proof, claims_behind, is_overwritten, is_torn, next_record
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
 from volrep.model.units import MIB
+
+logger = logging.getLogger("volrep.log")
 
 CHUNK_BYTES = 8 * MIB  # read at once: memory is this plus one record
 # A batch claims what was durable before it, so the claim that proves a record lies in a batch after
@@ -35,6 +38,9 @@ LOOKAHEAD_BYTES = 8 * BATCH_MAX_BYTES
 # How far behind what is proved durable the next good record is looked for: a checkpoint comes at the latest every
 # 256 MiB, and the log is scanned from one.
 SEARCH_BYTES = 512 * MIB
+
+# Pages of one piece that the disk may refuse to read and count as damaged; with more the disk itself is the trouble.
+UNREADABLE_MAX = 64
 
 OnBatch = Callable[[memoryview, list[Record]], None]
 """Gets good records in order; their payload positions are indexes into the view, valid during the call."""
@@ -59,6 +65,8 @@ def scan(srl: Srl, from_lsn: int, on_batch: OnBatch, *, settled: bool = False) -
     replayed, nor shown to a Secondary, before it is as durable as recovery takes it to be. Then it is read from the
     disk itself: after a failed write the cache shows records that the disk never got. `settled`: a scan of this
     process has done so, and nothing was written since; then the cache holds what that one read from the disk.
+
+    A page that the disk cannot read counts as damaged, and a record on it never as a torn end: a torn write reads.
 
     Raises VR-1502 when a record that was durable is damaged, VR-1504 for a newer format, VR-1507 and
     VR-1510 when the disk fails. Good records before the damage have then been handed out.
@@ -96,6 +104,7 @@ class _Scan:
         self._proof = Proof.of(srl.header)
         self._limit_lsn = cursor.lsn + srl.ring.capacity_bytes  # one lap; behind it comes what was read first
         self._buffer = bytearray(min(CHUNK_BYTES + RECORD_MAX_BYTES, srl.ring.capacity_bytes))
+        self._unreadable: list[tuple[int, int]] = []  # LSNs, of the last piece that was read
         self._records = 0
         self._timestamp_ns = 0
 
@@ -109,7 +118,8 @@ class _Scan:
                 end = self._end(BadRecord(self._cursor.lsn, "the ring is full", 0))
                 assert end is not None, "nothing lies behind a whole lap"
                 return end
-            self._srl.read_into(view[held:held + step], read_lsn)
+            self._unreadable = [(start, stop) for start, stop in self._unreadable if stop > self._cursor.lsn]
+            self._read(view[held:held + step], read_lsn)
             self._srl.prefetch(read_lsn + step, min(CHUNK_BYTES, self._limit_lsn - read_lsn - step))
             records: list[Record] = []
             bad = None
@@ -128,6 +138,37 @@ class _Scan:
             held = held + step - position
             view[:held] = view[position:position + held]
 
+    def _read(self, view: memoryview, lsn: int) -> None:
+        """As `Srl.read_into`, but pages that cannot be read become zeroes, which are no record, and are noted."""
+        try:
+            self._srl.read_into(view, lsn)
+        except VolrepError as error:
+            refused = self._read_pages(view, lsn)
+            if len(refused) > UNREADABLE_MAX or len(refused) * PAGE_BYTES >= len(view):
+                raise
+            self._unreadable += refused
+            logger.error("%s: %s; %d pages cannot be read and count as damaged", error.id, error.text, len(refused))
+
+    def _read_pages(self, view: memoryview, lsn: int) -> list[tuple[int, int]]:
+        """One by one; those that cannot be read, as LSNs. Stops behind UNREADABLE_MAX."""
+        refused: list[tuple[int, int]] = []
+        at = 0
+        while at < len(view) and len(refused) <= UNREADABLE_MAX:
+            step = min(PAGE_BYTES - (lsn + at) % PAGE_BYTES, len(view) - at)
+            try:
+                self._srl.read_into(view[at:at + step], lsn + at)
+            except VolrepError:
+                view[at:at + step] = bytes(step)
+                refused.append((lsn + at, lsn + at + step))
+            at += step
+        return refused
+
+    def _is_unreadable(self, bad: BadRecord, header: RecordHeader | None) -> bool:
+        """Whether a page of the bad record could not be read. `header`: its own, when that is intact."""
+        length = header.length if header is not None and header.lsn == bad.lsn and header.payload_crc else 0
+        stop_lsn = bad.lsn + record_bytes(min(length, RECORD_MAX_BYTES))
+        return any(start < stop_lsn and bad.lsn < stop for start, stop in self._unreadable)
+
     def _hand_out(self, view: memoryview, records: list[Record]) -> None:
         if records:
             self._records += len(records)
@@ -137,15 +178,17 @@ class _Scan:
     def _end(self, bad: BadRecord) -> ScanEnd | None:
         """The end of the log; None when the bad record was passed over and the cursor stands behind it."""
         damaged = read_header(self._buffer, bad.position)
+        unreadable = self._is_unreadable(bad, damaged)
         self._look_ahead(bad.lsn)
         if not self._records and not self._gaps:
             self._check_newest(bad.lsn)
         if bad.version > VERSION:
             raise VolrepError(messages.SRL_FORMAT_NEWER, path=self._srl.file.path, found=bad.version, known=VERSION)
-        if not is_torn(bad, self._proof):
+        if unreadable or not is_torn(bad, self._proof):
             if self._gaps is not None:
                 return self._pass_over(bad, damaged, self._gaps)
-            raise VolrepError(messages.SRL_DATA_DAMAGED, path=self._srl.file.path, lsn=bad.lsn, reason=bad.reason,
+            raise VolrepError(messages.SRL_DATA_DAMAGED, path=self._srl.file.path, lsn=bad.lsn,
+                              reason="the disk cannot read it" if unreadable else bad.reason,
                               durable_lsn=self._proof.durable_lsn)
         return self._scan_end(bad.lsn, bad.reason)
 
@@ -190,6 +233,6 @@ class _Scan:
         """(bytes of the stream, LSN where they begin), overlapping by a header; a piece is good until the next."""
         while lsn < stop:
             piece = self._buffer[:min(len(self._buffer), stop - lsn)]
-            self._srl.read_into(memoryview(piece), lsn)
+            self._read(memoryview(piece), lsn)
             yield piece, lsn
             lsn += max(len(piece) - OVERLAP_BYTES, 1) if lsn + len(piece) < stop else len(piece)

@@ -76,13 +76,7 @@ class Srl:
     @classmethod
     def open(cls, file: BlockFile) -> Srl:
         """Read the header. Raises VR-1501, VR-1504, VR-1507."""
-        slots = [bytearray(SLOT_BYTES), bytearray(SLOT_BYTES)]
-        try:
-            got = file.read_into([memoryview(slot) for slot in slots], 0)
-        except OSError as error:
-            raise VolrepError(messages.SRL_READ_FAILED, path=file.path, length=HEADER_AREA_BYTES, lsn=0,
-                              reason=_reason(error)) from error
-        counter, header = choose([slots[0][:got], slots[1][:max(0, got - SLOT_BYTES)]], file.path)
+        counter, header = choose(_read_slots(file), file.path)
         if not 0 < header.capacity_bytes <= file.size_bytes - HEADER_AREA_BYTES:
             raise VolrepError(messages.SRL_HEADER_DAMAGED, path=file.path,
                               reason=f"a ring of {header.capacity_bytes} bytes in {file.size_bytes} bytes")
@@ -240,6 +234,24 @@ class Srl:
         """After a failed write or sync nobody knows what the disk holds: only recovery may look."""
         self.failed = True
         return VolrepError(messages.SYNC_FAILED, path=self.file.path, reason=_reason(error))
+
+
+def _read_slots(file: BlockFile) -> list[bytearray]:
+    """Both header slots, "" for one that the disk cannot read: the other one says the same. Raises VR-1507."""
+    slots: list[bytearray] = []
+    failures: list[OSError] = []
+    for offset in (0, SLOT_BYTES):
+        slot = bytearray(SLOT_BYTES)
+        try:
+            got = file.read_into([memoryview(slot)], offset)
+        except OSError as error:
+            failures.append(error)
+            got = 0
+        slots.append(slot[:got])
+    if len(failures) == len(slots):
+        raise VolrepError(messages.SRL_READ_FAILED, path=file.path, length=HEADER_AREA_BYTES, lsn=0,
+                          reason=_reason(failures[0])) from failures[0]
+    return slots
 
 
 def split(buffers: Sequence[Buffer], at: int) -> tuple[list[Buffer], list[Buffer]]:
