@@ -6,6 +6,7 @@ goes into a report file.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -66,9 +67,12 @@ def _without_arguments() -> list[str]:
 
 def _dispatch(parsed: Parsed) -> int:
     module, _, function = parsed.verb.handler.partition(":")
+    handler = getattr(import_module(f"volrep.cli.{module}"), function)
+    gc.freeze()  # see cli.main: what was imported stays
+    gc.enable()
     run = Run(parsed)
     try:
-        return int(getattr(import_module(f"volrep.cli.{module}"), function)(run))
+        return int(handler(run))
     finally:
         run.close()
 

@@ -35,9 +35,12 @@ class Startup(StrEnum):
 
 
 class Shape(BaseModel):
-    """Base of every declared shape: unknown fields are an error, not ignored."""
+    """Base of every declared shape: unknown fields are an error, not ignored.
 
-    model_config = ConfigDict(extra="forbid")
+    A command uses a few of a hundred shapes: each is built when it is first used.
+    """
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class VolumeConfig(Shape):
