@@ -4,6 +4,9 @@ Two ways out for the same bytes. *Live*: the batch that is being committed is se
 everything older is already out. *Catching up*: spans of the SRL by sendfile. A live batch that the kernel
 takes only in part continues as spans, so nothing is ever held in memory for a slow Secondary.
 
+Nobody waits for an asynchronous Secondary: what is small gathers in the SRL for COMMIT_DELAY_S, so that a stream of
+single writes does not wake the other host for each of them.
+
 Between log frames the sender asks its `regions` (a resynchronization under way) for the next region, in turns, so
 that neither starves the other.
 """
@@ -32,6 +35,7 @@ from volrep.ports.reactor import Loop, Timer
 from volrep.ports.streams import Buffer, Stream, StreamClosed
 
 COMMIT_DELAY_S = 0.001  # a commit LSN rides on the next LOG frame, or goes alone after this
+GATHER_BYTES = 64 << 10  # a batch this large is worth a frame of its own; smaller ones gather for COMMIT_DELAY_S
 IOV_LIVE_MAX = 1023  # header plus a batch in one sendmsg; a larger batch goes by file
 
 _VERIFY, _VERDICT = int(FrameType.VERIFY), int(FrameType.VERDICT)
@@ -122,6 +126,7 @@ class Sender(Session):
         self._owner = owner
         self.streaming = False
         self.prompt_commit = hello.sync_ack == "data"
+        self.gathers = False  # nobody waits for this Secondary
         self.sent_lsn = self.network_lsn = self.data_lsn = self.applied_lsn = 0
         self.sent_bytes = 0
         self.regions: Regions | None = None
@@ -143,7 +148,8 @@ class Sender(Session):
         """
         length = end_lsn - start_lsn
         if (self.sent_lsn != start_lsn or not self.streaming or self.closed or not self.outbox.idle
-                or length > LOG_BODY_MAX or len(buffers) > IOV_LIVE_MAX):
+                or length > LOG_BODY_MAX or len(buffers) > IOV_LIVE_MAX
+                or (self.gathers and length < GATHER_BYTES)):
             return
         header = frame_header(FrameType.LOG, length=length, lsn=start_lsn, aux=self._log.durable_lsn)
         self._announced_lsn = self._log.durable_lsn
@@ -167,7 +173,8 @@ class Sender(Session):
         """The log's durable LSN moved: the Secondary hears of it with the next LOG frame, or soon."""
         if not self.streaming or self.closed:
             return
-        if self.sent_lsn < self._log.end_lsn or self.prompt_commit:
+        behind_bytes = self._log.end_lsn - self.sent_lsn
+        if behind_bytes >= GATHER_BYTES or (not self.gathers and (behind_bytes or self.prompt_commit)):
             self.pump()
         elif self._commit_timer is None:
             self._commit_timer = self.loop.call_at(self.loop.clock.monotonic_s() + COMMIT_DELAY_S, self._commit_due)
@@ -189,7 +196,8 @@ class Sender(Session):
         if self.sent_lsn < self._log.end_lsn:
             self._add_log()
             return True
-        if self._announced_lsn < self._log.durable_lsn and (self._commit_timer is None or self.prompt_commit):
+        if self._announced_lsn < self._log.durable_lsn and (
+                self._commit_timer is None or (self.prompt_commit and not self.gathers)):
             self._announced_lsn = self._log.durable_lsn
             self.outbox.add(frame(FrameType.COMMIT, lsn=self._announced_lsn))
             return True

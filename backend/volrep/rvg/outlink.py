@@ -243,6 +243,8 @@ class OutLink:
         old, self.config = self.config, config
         if not self._wants_sync():
             self._set_in_force(False)
+        if self.sender is not None:
+            self.sender.gathers = not self._wants_sync()
         if connection_part(old) != connection_part(config):
             self.disconnect("the link's configuration changed")
             if self.active:
@@ -294,6 +296,7 @@ class OutLink:
             self._dialling = False
             if stream is not None and self._wanted and self.sender is None and self.config is dialled:
                 sender = Sender(stream, self._loop, self._primary, self, hello_of(self._primary, self.config))
+                sender.gathers = not self._wants_sync()
                 if not sender.closed:  # else HELLO met a connection that was gone: `lost` has dialled again
                     self.sender = sender
                 return

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.unit.link.test_session import Hand
 from volrep.link.frames import U64, FrameType, frame, json_frame, parse_header
 from volrep.link.negotiate import Detach, Hello, Refuse, Start, StartMode, Welcome
-from volrep.link.sender import Sender
+from volrep.link.sender import COMMIT_DELAY_S, GATHER_BYTES, Sender
 from volrep.model.units import Reign
 from volrep.ports.reactor import Reactor
 from volrep.ports.streams import Buffer
@@ -99,9 +99,8 @@ class Wire:
         if not self.room:
             return 0
         self.room -= 1
-        (data,) = buffers
-        self.kinds.append(FrameType(parse_header(memoryview(data)[:32])[0]))
-        return len(data)
+        self.kinds.append(FrameType(parse_header(memoryview(buffers[0])[:32])[0]))
+        return sum(map(len, buffers))
 
     def send_file(self, _: int, __: int, length: int) -> int:
         return length
@@ -119,22 +118,75 @@ class NoSockets(Reactor):
     def unregister(self, fd: int) -> None: ...
 
 
-def test_a_region_is_read_only_when_the_volumes_hold_all_that_was_sent() -> None:
-    """Otherwise the Secondary would write an older content over what it has applied from the log already."""
-    log, wire = Log(), Wire()
+def streaming(log: Log, wire: Wire, clock: Hand) -> tuple[Sender, NoSockets]:
+    """A sender that has said HELLO and START."""
+    loop = NoSockets(clock)
     wire.room = 2
-    sender = Sender(wire, NoSockets(Hand()), log, Owner(), HELLO)
+    sender = Sender(wire, loop, log, Owner(), HELLO)
     welcome = Welcome(protocol=1, host="tokyo", order_id="", history=[], end_lsn=0, applied_lsn=0, consistent=False)
     said = json_frame(FrameType.WELCOME, welcome.model_dump())
     sender.handle((FrameType.WELCOME, 0, 0, memoryview(said)[32:]))
-    sender.regions = Regions()
     assert wire.kinds == [FrameType.HELLO, FrameType.START]
+    wire.kinds.clear()
+    wire.room = 100
+    return sender, loop
+
+
+def append(log: Log, sender: Sender, length: int) -> None:
+    """As `Primary` does with each batch."""
+    start_lsn = log.end_lsn
+    sender.offer([bytes(length)], start_lsn, start_lsn + length)
+    log.end_lsn = log.durable_lsn = log.applied_lsn = start_lsn + length
+    sender.committed()
+
+
+def test_small_batches_for_a_secondary_that_nobody_waits_for_gather_for_a_moment() -> None:
+    log, wire, clock = Log(), Wire(), Hand()
+    sender, loop = streaming(log, wire, clock)
+    sender.gathers = True
+    for _ in range(3):
+        append(log, sender, 4096)
+    assert not wire.kinds
+    clock.now_s += COMMIT_DELAY_S
+    loop.turn()
+    assert wire.kinds == [FrameType.LOG]  # one frame, which says that all of it is durable: no COMMIT follows
+    assert sender.sent_lsn == log.end_lsn == FIRST + 3 * 4096
+    log.file.close()
+
+
+def test_what_gathers_leaves_at_once_when_it_is_worth_a_frame() -> None:
+    log, wire, clock = Log(), Wire(), Hand()
+    sender, _ = streaming(log, wire, clock)
+    sender.gathers = True
+    for _ in range(GATHER_BYTES // 4096 - 1):
+        append(log, sender, 4096)
+    assert not wire.kinds
+    append(log, sender, 4096)
+    assert wire.kinds == [FrameType.LOG]
+    append(log, sender, GATHER_BYTES)
+    assert (wire.kinds, sender.sent_lsn) == ([FrameType.LOG] * 2, log.end_lsn)
+    log.file.close()
+
+
+def test_a_secondary_that_applications_wait_for_gets_every_batch_before_its_sync() -> None:
+    log, wire, clock = Log(), Wire(), Hand()
+    sender, _ = streaming(log, wire, clock)
+    sender.offer([bytes(4096)], FIRST, FIRST + 4096)
+    assert wire.kinds == [FrameType.LOG]
+    log.file.close()
+
+
+def test_a_region_is_read_only_when_the_volumes_hold_all_that_was_sent() -> None:
+    """Otherwise the Secondary would write an older content over what it has applied from the log already."""
+    log, wire = Log(), Wire()
+    sender, _ = streaming(log, wire, Hand())
+    sender.regions = Regions()
     log.end_lsn = log.durable_lsn = FIRST + 4096  # appended and durable, not yet in the volumes
     wire.room = 4
     sender.committed()
-    assert wire.kinds[2:] == [FrameType.LOG]
+    assert wire.kinds == [FrameType.LOG]
     log.applied_lsn = log.end_lsn
     wire.room = 4
     sender.pump()
-    assert wire.kinds[3:] == [FrameType.REGION_ZERO] * 4
+    assert wire.kinds[1:] == [FrameType.REGION_ZERO] * 4
     log.file.close()
