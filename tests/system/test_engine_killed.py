@@ -16,6 +16,7 @@ from tests.system.waiting import wait_for
 from tests.torture.kill_points import Point, Tracee, killing
 from volrep.engine.api import (
     AttachAdd,
+    AttachInfo,
     ExportAdd,
     ExportRemove,
     RestoreRequest,
@@ -140,3 +141,20 @@ def test_a_file_that_has_taken_a_volumes_place_already_may_be_named_again(engine
     worker = engine.rvg_up().worker_pid
     assert engine.client.call("volume.replace", request) == first
     assert engine.rvg().worker_pid == worker
+
+
+def test_the_folder_of_a_device_goes_when_its_engine_was_killed_while_it_took_the_device_away(engine: Engine) -> None:
+    engine.make_rvg()
+    engine.process.kill()
+    engine.client.close()
+    folder = engine.state / "run" / "attach" / "dg.dv"
+    folder.mkdir(parents=True)
+    (folder / "image").touch()
+    store = Store(engine.state / "config.db", SystemClock())
+    with store.change(None):
+        store.put_attachment(AttachInfo(dg="dg", volume="dv", device="/dev/loop9999", way="loop", mount="",
+                                        survives_restart=True))
+    store.close()
+    engine.start()
+    assert engine.client.call("attach.list").attached == []
+    assert not folder.exists()

@@ -95,7 +95,7 @@ def cases(folder: Path) -> list[Case]:
         Case("volume destroy, an added one", "volume destroy", "volumes", destroy, (add,), hosts=LONDON, gone=GONE),
         Case("export", "export", "pair", EXPORT, back=(UNEXPORT,), hosts=LONDON),
         Case("unexport", "unexport", "pair", UNEXPORT, (EXPORT,), hosts=LONDON),
-        Case("attach", "attach", "pair", ATTACH, back=(DETACH,), hosts=LONDON, devices=True),
+        Case("attach", "attach", "pair", ATTACH, back=(DETACH, UNEXPORT), hosts=LONDON, devices=True),
         Case("attach, mounted", "attach", "pair", (*ATTACH, f"mount={folder / 'mnt'}"), ("make_file_system",),
              (DETACH,), hosts=LONDON, devices=True),
         Case("detach", "detach", "pair", DETACH, (ATTACH,), hosts=LONDON, devices=True),

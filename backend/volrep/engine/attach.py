@@ -129,6 +129,13 @@ def clear_away(folder: Path, device: str) -> list[str]:
     return left
 
 
+def drop_remains(folder: Path) -> None:
+    """The folder of a device that is gone, when nothing uses it any more: `detach` was broken off. Raises OSError."""
+    image = folder / "image"
+    if folder.exists() and helper_pid(folder) is None and not loops_of(image) and not is_mount_point(image):
+        shutil.rmtree(folder)
+
+
 def unmount(device: str, mount: str) -> None:
     try:
         run("umount", mount)

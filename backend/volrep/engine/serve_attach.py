@@ -148,6 +148,7 @@ async def forget_lost(host: Host) -> None:
         folder = host.paths.attach_dir(present.dg, present.volume)
         if await asyncio.to_thread(attach.is_alive, folder, present.device):
             continue
+        await asyncio.to_thread(attach.drop_remains, folder)
         with host.store.change(None):
             host.store.remove_attachment(present.dg, present.volume)
         host.events.happened("attach_lost", f"{present.device} of volume {present.volume} is gone; attach it again",
