@@ -16,7 +16,7 @@ from bench.contenders import CONTENDERS, make
 from bench.contenders.qemu import version
 from bench.errors import BenchError
 from bench.experiments import EXPERIMENTS
-from bench.experiments.base import FULL, QUICK
+from bench.experiments.base import FULL, LARGE, QUICK
 from bench.load import WORKLOADS
 from bench.picture import svg
 from bench.report import markdown
@@ -36,6 +36,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="volrep beside its peers, on the same disk")
     parser.add_argument("--quick", action="store_true",
                         help="one short round of the most telling rows and contenders: below three minutes")
+    parser.add_argument("--large", action="store_true",
+                        help="copy, drain and stall as much and as long as the targets name: 30 GiB of disk")
     parser.add_argument("--rounds", type=int, help="default: 3, quick: 1")
     parser.add_argument("--seconds", type=float, help="length of each load, default: 2, quick: 1")
     parser.add_argument("--size-mib", type=int, default=256, help="size of the volume (default: %(default)s)")
@@ -88,7 +90,7 @@ def measure(chosen: argparse.Namespace, say: Say) -> tuple[list[Sample], list[Ro
         rows += [w.row for w in workloads]
         promises |= {c.name: c.durability for c in contenders}
     for name in (name for name in chosen.rows if name in EXPERIMENTS):
-        experiment = EXPERIMENTS[name](QUICK if chosen.quick else FULL)
+        experiment = EXPERIMENTS[name](QUICK if chosen.quick else LARGE if chosen.large else FULL)
         rows += experiment.rows
         promises |= experiment.promises
         try:

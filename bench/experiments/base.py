@@ -21,7 +21,7 @@ POLL_S = 0.005  # of states that have no event to wait for: what a time measured
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much an experiment does; `--quick` does less."""
+    """How much an experiment does; `--quick` does less, `--large` what the targets name."""
 
     drain_mib: int
     volume_mib: int  # of autosync and the copying peers
@@ -31,6 +31,7 @@ class Extent:
 
 
 FULL = Extent(drain_mib=1024, volume_mib=1024, pgbench_scale=50, pgbench_seconds=6, stall_seconds=8)
+LARGE = Extent(drain_mib=4096, volume_mib=8192, pgbench_scale=50, pgbench_seconds=30, stall_seconds=600)
 QUICK = Extent(drain_mib=256, volume_mib=256, pgbench_scale=5, pgbench_seconds=2, stall_seconds=2)
 
 
