@@ -4,8 +4,8 @@ Two ways out for the same bytes. *Live*: the batch that is being committed is se
 everything older is already out. *Catching up*: spans of the SRL by sendfile. A live batch that the kernel
 takes only in part continues as spans, so nothing is ever held in memory for a slow Secondary.
 
-Nobody waits for an asynchronous Secondary: what is small gathers in the SRL for COMMIT_DELAY_S, so that a stream of
-single writes does not wake the other host for each of them.
+Nobody waits for an asynchronous Secondary: what is small gathers in the SRL for GATHER_DELAY_S, so that a stream of
+small batches does not wake the other host for each of them.
 
 Between log frames the sender asks its `regions` (a resynchronization under way) for the next region, in turns, so
 that neither starves the other.
@@ -35,7 +35,8 @@ from volrep.ports.reactor import Loop, Timer
 from volrep.ports.streams import Buffer, Stream, StreamClosed
 
 COMMIT_DELAY_S = 0.001  # a commit LSN rides on the next LOG frame, or goes alone after this
-GATHER_BYTES = 64 << 10  # a batch this large is worth a frame of its own; smaller ones gather for COMMIT_DELAY_S
+GATHER_BYTES = 1 << 20  # a LOG frame holds no more
+GATHER_DELAY_S = 0.002  # what is sent to a Secondary that nobody waits for may be so old
 IOV_LIVE_MAX = 1023  # header plus a batch in one sendmsg; a larger batch goes by file
 
 _VERIFY, _VERDICT = int(FrameType.VERIFY), int(FrameType.VERDICT)
@@ -177,7 +178,8 @@ class Sender(Session):
         if behind_bytes >= GATHER_BYTES or (not self.gathers and (behind_bytes or self.prompt_commit)):
             self.pump()
         elif self._commit_timer is None:
-            self._commit_timer = self.loop.call_at(self.loop.clock.monotonic_s() + COMMIT_DELAY_S, self._commit_due)
+            delay_s = GATHER_DELAY_S if self.gathers else COMMIT_DELAY_S
+            self._commit_timer = self.loop.call_at(self.loop.clock.monotonic_s() + delay_s, self._commit_due)
 
     def _commit_due(self) -> None:
         self._commit_timer = None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tests.unit.link.test_session import Hand
 from volrep.link.frames import U64, FrameType, frame, json_frame, parse_header
 from volrep.link.negotiate import Detach, Hello, Refuse, Start, StartMode, Welcome
-from volrep.link.sender import COMMIT_DELAY_S, GATHER_BYTES, Sender
+from volrep.link.sender import GATHER_BYTES, GATHER_DELAY_S, Sender
 from volrep.model.units import Reign
 from volrep.ports.reactor import Reactor
 from volrep.ports.streams import Buffer
@@ -147,7 +147,7 @@ def test_small_batches_for_a_secondary_that_nobody_waits_for_gather_for_a_moment
     for _ in range(3):
         append(log, sender, 4096)
     assert not wire.kinds
-    clock.now_s += COMMIT_DELAY_S
+    clock.now_s += GATHER_DELAY_S
     loop.turn()
     assert wire.kinds == [FrameType.LOG]  # one frame, which says that all of it is durable: no COMMIT follows
     assert sender.sent_lsn == log.end_lsn == FIRST + 3 * 4096
