@@ -149,16 +149,17 @@ def test_the_log_and_the_history_can_be_read(primary: Operator) -> None:
 
 
 def test_events_are_followed_as_they_happen(primary: Operator) -> None:
-    follower = subprocess.Popen([str(PROGRAM), "--json", "events", "--follow"], env=primary.env, text=True,
+    follower = subprocess.Popen([str(PROGRAM), "--json", "events", "--follow"], env=primary.env,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert follower.stdout is not None
         os.set_blocking(follower.stdout.fileno(), False)
-        seen: list[str] = []
+        said = bytearray()
 
         def types() -> list[str]:
-            seen.extend(json.loads(line)["type"] for line in follower.stdout or ())
-            return seen
+            assert follower.stdout is not None
+            said.extend(follower.stdout.read() or b"")
+            return [json.loads(line)["type"] for line in said[:said.rfind(b"\n") + 1].splitlines()]
 
         wait_for(lambda: "rvg_started" in types(), DEADLINE_S, "the events so far")
         primary.good("-s", "delpri", "rvg")
