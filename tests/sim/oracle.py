@@ -14,20 +14,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.sim.disk import SimDisk, SimFile
+from tests.sim.bounds import check_memory
 from tests.sim.history import History, Wish
-from tests.sim.loop import SimLoop, Verdict, Violation, World
-from tests.sim.net import SimStream
-from volrep.link.logbuffer import BUFFER_BYTES
-from volrep.link.outbox import CONTROL_MAX
+from tests.sim.loop import Violation
+from tests.sim.promises import Promises, Standing
+from tests.sim.recovering import OutOfReach, compare, is_damaged_from, recovered_copy, shown
 from volrep.log.header import SrlHeader
-from volrep.log.ring import Ring
 from volrep.model.config import Role
 from volrep.model.errors import VolrepError
 from volrep.model.status import LinkState
-from volrep.rvg import limits, primary
-from volrep.rvg.opening import Opened, open_rvg
-from volrep.rvg.outlink import OutLink
+from volrep.rvg.opening import Opened
 
 if TYPE_CHECKING:
     from tests.sim.host import Process, SimHost
@@ -36,30 +32,11 @@ PROBE_AT_COMPLETION = 0.02
 PROBES_AT_FIRST = 3  # after a start: what an earlier run left behind the log's end is still there
 
 
-class OutOfReach(Verdict):
-    """What happened to a disk cannot be told from what is allowed; the run ends without a verdict."""
-
-
-@dataclass(slots=True)
-class Standing:
-    """What is known of one Secondary."""
-
-    promised_lsn: int = 0  # completed under synchronous replication that is in force
-    in_force_since_lsn: int = -1  # what was completed before may be on its way with sync_ack=data
-    promised_durable: bool = False  # sync_ack=data: also after its loss of power
-    acked_lsn: int = 0  # said to be durable, for this order
-    order_id: str = ""
-
-
 @dataclass
-class Oracle:
-    world: World
-    hosts: dict[str, SimHost]
+class Oracle(Promises):
     primary_name: str
     random: Random
     history: History = field(init=False)
-    standings: dict[str, Standing] = field(init=False)
-    orders: set[str] = field(default_factory=set)  # what the operator has ordered
     probes: int = 0
     reads: int = 0
     reverts: int = 0
@@ -113,21 +90,21 @@ class Oracle:
         host = process.host
         history = self.history_for(journal.header)
         if self.is_primary(process):
-            self._primary_recovered(host, history, journal.end_lsn)
+            self._primary_recovered(host, history, journal.header, journal.end_lsn)
             history.owed.clear()
-        elif journal.header.consistent and not self._is_out_of_reach(host, journal.end_lsn):
-            self._compare(host, history, {d.path: d.shown for d in host.volumes}, journal.end_lsn, "after its start")
+        elif journal.header.consistent and not self._is_out_of_reach(host, journal.header, journal.end_lsn):
+            compare(host, history, shown(host), journal.end_lsn, "after its start")
 
-    def _primary_recovered(self, host: SimHost, history: History, end_lsn: int) -> None:
+    def _primary_recovered(self, host: SimHost, history: History, header: SrlHeader, end_lsn: int) -> None:
         if end_lsn > history.end_lsn:
             history.observe(host.srl, end_lsn)
         elif end_lsn < history.end_lsn:
-            if self._is_out_of_reach(host, end_lsn):
+            if self._is_out_of_reach(host, header, end_lsn):
                 raise OutOfReach(f"{host.name} lost the last write of its log to a disk that said it was written")
             for name, other in self.hosts.items():
                 self._not_ahead(history, name, other, end_lsn)
             history.cut_at(end_lsn)
-        self._compare(host, history, {d.path: d.shown for d in host.volumes}, end_lsn, "after its start")
+        compare(host, history, shown(host), end_lsn, "after its start")
 
     def _not_ahead(self, history: History, name: str, other: SimHost, end_lsn: int) -> None:
         process = other.process
@@ -156,7 +133,7 @@ class Oracle:
             self._watch_links(worker.primary)
         elif worker.secondary is not None:
             self._watch_secondary(process.host)
-        self._check_memory(process)
+        check_memory(process)
 
     def _failed(self, process: Process, failure: VolrepError) -> None:
         host = process.host
@@ -184,39 +161,11 @@ class Oracle:
 
     def completed_some(self, process: Process) -> None:
         """Answers have just gone out."""
-        worker_primary = process.worker.primary
-        assert worker_primary is not None
-        history = self.history_of(process.host)
-        for link in worker_primary.links.values():
-            name = link.config.remote_host
-            standing = self.standings[name]
-            if link.in_force:
-                durable = link.config.attributes.get("sync_ack") == "data"
-                peer = _peer(link)
-                if peer.undone or (peer.dead and not durable):
-                    standing.promised_lsn = 0  # the process that had them is gone; the Primary has yet to hear of it
-                    continue
-                if standing.in_force_since_lsn < 0:
-                    standing.in_force_since_lsn = history.end_lsn
-                if durable and history.completed_lsn <= standing.in_force_since_lsn:
-                    continue
-                standing.promised_lsn = history.completed_lsn
-                standing.promised_durable = durable
-                self._check_promise(name)
+        assert process.worker.primary is not None
+        self.promise(process.worker.primary)
         process.answers += 1
         if process.answers <= PROBES_AT_FIRST or self.random.random() < PROBE_AT_COMPLETION:
             self.probe(process.host)
-
-    def _watch_links(self, here: primary.Primary) -> None:
-        history = self.history_for(here.journal.header)
-        for link in here.links.values():
-            standing = self.standings[link.config.remote_host]
-            if not link.in_force:
-                standing.promised_lsn, standing.in_force_since_lsn = 0, -1
-            elif standing.in_force_since_lsn < 0:
-                standing.in_force_since_lsn = history.end_lsn
-            if link.mind.order_id:
-                self.orders.add(link.mind.order_id)
 
     def _watch_secondary(self, host: SimHost) -> None:
         assert host.process is not None
@@ -235,42 +184,20 @@ class Oracle:
             standing.acked_lsn = journal.durable_lsn
             self._check_promise(host.name)
 
-    def _check_promise(self, name: str) -> None:
-        """While synchronous replication is in force, the Secondary's process has every completed write."""
-        standing, process = self.standings[name], self.hosts[name].process
-        if not standing.promised_lsn or process is None or process.worker.secondary is None:
-            return
-        secondary = process.worker.secondary
-        if secondary.journal.failure is not None:
-            standing.promised_lsn = 0
-            return
-        has_lsn = max(secondary._buffer.verified_lsn, secondary.journal.durable_lsn)
-        if has_lsn < standing.promised_lsn:
-            raise Violation(f"{name} lacks writes that were completed under synchronous replication: it has LSN "
-                            f"{has_lsn}, completed were {standing.promised_lsn}")
-
     # crashes
 
     def probe(self, host: SimHost) -> None:
         """Recover the host's disks as they would be found after a loss of power in this moment."""
         self.probes += 1
-        disks = {path: disk.copy_after_power_loss(self.random) for path, disk in host.disks.items()}
         if host.process is not None:
             self.observe(host.process)
-        try:
-            opened = _recover(host, disks)
-        except AssertionError as error:
-            raise Violation(f"{host.name}: recovery after a loss of power met an assert: {error}") from error
-        except VolrepError as error:
-            if not host.disk_errors and self._has_begun(host):
-                raise Violation(f"{host.name} cannot be recovered after a loss of power: {error.id} "
-                                f"{error.text}") from error
-            return
-        end_lsn = opened.end.end_lsn
-        if not self._is_out_of_reach(host, end_lsn):
-            self._check_recovered(host, opened, {path: disk.shown for path, disk in disks.items()})
+        found = recovered_copy(host, self.random)
+        if found is not None:
+            opened, volumes = found
+            if not self._is_out_of_reach(host, opened.srl.header, opened.end.end_lsn):
+                self._check_recovered(host, opened, volumes)
 
-    def _check_recovered(self, host: SimHost, opened: Opened, shown: dict[str, bytearray]) -> None:
+    def _check_recovered(self, host: SimHost, opened: Opened, volumes: dict[str, bytearray]) -> None:
         end_lsn, header = opened.end.end_lsn, opened.srl.header
         history = self.history_for(header)
         if header.role == Role.PRIMARY:
@@ -278,12 +205,12 @@ class Oracle:
                 raise Violation(f"a loss of power of {host.name} would lose completed writes: its log would end at LSN "
                                 f"{end_lsn}, completed were {history.completed_lsn}")
             if end_lsn <= history.end_lsn:
-                self._compare(host, history, shown, end_lsn, "after a loss of power")
+                compare(host, history, volumes, end_lsn, "after a loss of power")
             elif host.process is not None and host.process.opened and host.process.failed is None:
                 raise Violation(f"a loss of power of {host.name} would leave records that it never wrote: its log "
                                 f"would end at LSN {end_lsn}, it has written up to {history.end_lsn}")
         elif header.consistent:
-            self._compare(host, history, shown, end_lsn, "after a loss of power")
+            compare(host, history, volumes, end_lsn, "after a loss of power")
             standing = self.standings[host.name]
             if standing.promised_durable and end_lsn < standing.promised_lsn:
                 raise Violation(f"{host.name} would lack writes after a loss of power that sync_ack=data has "
@@ -292,30 +219,15 @@ class Oracle:
                 raise Violation(f"{host.name} said that LSN {standing.acked_lsn} is durable; a loss of power leaves "
                                 f"{end_lsn}")
 
-    def _is_out_of_reach(self, host: SimHost, end_lsn: int) -> bool:
+    def _is_out_of_reach(self, host: SimHost, header: SrlHeader, end_lsn: int) -> bool:
         """Whether the log ends where its disk lost a write, with nothing behind it that says that it was there.
 
         A disk that loses the last write before a crash cannot be told from a crash before that write. A Secondary has
         nothing but its header to say what was durable: it cuts its log at damage behind that, and fetches it again.
         """
-        if host.name == self.primary_name and end_lsn < self.history.proved_lsn:
-            return False
-        reach_bytes = 1 if host.name == self.primary_name else max(1, self.standings[host.name].acked_lsn - end_lsn)
-        spans = Ring(host.srl.size_bytes).spans(end_lsn, min(reach_bytes, Ring(host.srl.size_bytes).capacity_bytes))
-        return any(s < offset + length and offset < e for s, e in host.srl.damaged for offset, length in spans)
-
-    @staticmethod
-    def _has_begun(host: SimHost) -> bool:
-        return f"made/{host.config.rvg_id}" in host.files
-
-    def _compare(self, host: SimHost, history: History, found: dict[str, bytearray], lsn: int, when: str) -> None:
-        images = history.image(lsn)
-        for volume in host.config.volumes:
-            if found[volume.path] != images[volume.index]:
-                at = next(i for i, (a, b) in enumerate(zip(found[volume.path], images[volume.index], strict=True))
-                          if a != b)
-                raise Violation(f"{host.name} {when}: volume {volume.name} differs from the Primary's order at LSN "
-                                f"{lsn}, first at byte {at}")
+        if header.role == Role.PRIMARY:
+            return end_lsn >= self.history_for(header).proved_lsn and is_damaged_from(host, end_lsn, 1)
+        return is_damaged_from(host, end_lsn, max(1, self.standings[host.name].acked_lsn - end_lsn))
 
     def check_read(self, process: Process, wish: Wish, from_lsn: int, data: bytes) -> None:
         """A read shows the volume as it was at one moment between its request and its answer."""
@@ -327,23 +239,6 @@ class Oracle:
             raise Violation(f"read {wish.number} of volume {wish.volume} at {wish.offset} got bytes that were never "
                             "there")
 
-    # memory
-
-    def _check_memory(self, process: Process) -> None:
-        worker = process.worker
-        if worker.primary is not None:
-            here = worker.primary
-            clients = sum(len(e.connections) for e in process.exports)
-            most_bytes = vars(primary)["BATCH_COMMIT_BYTES"] + process.receive_bytes
-            _within(here._batch_bytes, most_bytes, "bytes in the Primary's batch")
-            _within(len(here._waiting), clients * process.in_flight_max, "completions that wait for a Secondary")
-            _within(len(here.lag._lsns), limits.LAG_SAMPLES_MAX + 1, "lag samples")
-            for link in here.links.values():
-                if link.sender is not None:
-                    _within(len(link.sender.outbox._items), CONTROL_MAX, "frames in an outbox")
-        elif worker.secondary is not None:
-            _within(len(worker.secondary._buffer.view), BUFFER_BYTES, "bytes of a log buffer")
-
     # the end
 
     def check_converged(self) -> None:
@@ -351,7 +246,7 @@ class Oracle:
         here = self.hosts[self.primary_name]
         assert here.process is not None
         assert here.process.worker.primary is not None
-        self._compare(here, self.history, {d.path: d.shown for d in here.volumes}, self.history.end_lsn, "at the end")
+        compare(here, self.history, shown(here), self.history.end_lsn, "at the end")
         for link in here.process.worker.primary.links.values():
             host = self.hosts[link.config.remote_host]
             assert host.process is not None
@@ -360,8 +255,7 @@ class Oracle:
             if journal.durable_lsn != self.history.end_lsn or not journal.header.consistent:
                 raise Violation(f"{host.name} did not catch up: LSN {journal.durable_lsn} of {self.history.end_lsn}, "
                                 f"consistent={journal.header.consistent}, {link.mind.state} {link.mind.reason}")
-            shown = {d.path: d.shown for d in host.volumes}
-            self._compare(host, self.history, shown, self.history.end_lsn, "at the end")
+            compare(host, self.history, shown(host), self.history.end_lsn, "at the end")
 
     def caught_up(self) -> bool:
         here = self.hosts[self.primary_name].process
@@ -375,24 +269,3 @@ class Oracle:
                     or not there.worker.secondary.journal.header.consistent):
                 return False
         return True
-
-
-def _peer(link: OutLink) -> SimLoop:
-    """The process at the other end of a connected link, which may be dead by now."""
-    assert link.sender is not None
-    stream = link.sender.stream
-    assert isinstance(stream, SimStream)
-    assert stream.peer is not None
-    return stream.peer.loop
-
-
-def _within(found: int, limit: int, what: str) -> None:
-    if found > limit:
-        raise Violation(f"{found} {what}, the limit is {limit}")
-
-
-def _recover(host: SimHost, disks: dict[str, SimDisk]) -> Opened:
-    def open_file(path: str, *, exclusive: bool) -> SimFile:
-        return SimFile(disks[path], -1, lambda _: False)
-
-    return open_rvg(host.config, open_file)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from tests.sim.history import Expected, History, Wish
 from tests.sim.loop import Violation
-from tests.sim.oracle import Oracle, Standing
+from tests.sim.oracle import Oracle
+from tests.sim.promises import Standing
 from volrep.log.header import SrlHeader
 from volrep.log.record import CONTINUES, RecordType, record_bytes
 from volrep.model.config import Role, Startup

@@ -14,8 +14,9 @@ from tests.sim.application import Client
 from tests.sim.host import Process, SimHost
 from tests.sim.loop import Violation, World
 from tests.sim.net import Net
-from tests.sim.oracle import Oracle, OutOfReach
+from tests.sim.oracle import Oracle
 from tests.sim.plan import Plan
+from tests.sim.recovering import OutOfReach
 from tests.sim.scale import scaled
 from volrep.log.ring import HEADER_AREA_BYTES
 from volrep.model.config import ExportConfig, LinkConfig, Role, RvgConfig, RvgVolume, StartMethod
