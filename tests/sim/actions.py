@@ -55,7 +55,7 @@ def _verb(method: str) -> Callable[..., None]:
 
 
 def _attributes(run: Run, secondary: int, synchronous: str, sync_ack: str) -> None:
-    run.set_attributes(secondary, {"synchronous": synchronous, "sync_ack": sync_ack})
+    run.set_attributes(run.link_id(secondary), {"synchronous": synchronous, "sync_ack": sync_ack})
 
 
 def _restart(run: Run, host: int) -> None:
@@ -97,15 +97,44 @@ def _role_link(run: RollingRun, method: str, link: int) -> None:
         else:
             run.ask_host(host, method, {"link_id": links[link % len(links)].config.link_id})
             if method == "link.stop" and host.process is not None:  # nobody asks over a link that is stopped
-                asked = run.oracle.must_ask.get(host.process.loop.name, set())
-                asked.discard(links[link % len(links)].config.remote_host)
+                run.oracle.hearing.excuse(host.process, links[link % len(links)].config.remote_host)
+
+
+def _role_attributes(run: RollingRun, link: int, synchronous: str, sync_ack: str) -> None:
+    """Of any pair of hosts, whoever of them is Primary, or will be."""
+    known = sorted({link.link_id for host in run.hosts for link in host.config.links})
+    run.set_attributes(known[link % len(known)], {"synchronous": synchronous, "sync_ack": sync_ack})
+
+
+def _return_alone(run: RollingRun, to: int, down_s: float, alone_s: float, stopped: bool) -> None:
+    """The Primary dies and another takes over; the old one starts where it can reach nobody, and serves or waits.
+
+    `stopped`: the old Primary's own links were stopped before, so that it hears only from those who dial it.
+    """
+    primaries = run.oracle.primaries()
+    if len(primaries) != 1:
+        return
+    here, takes = primaries[0], run.host(to)
+    if takes is here:
+        takes = run.host(to + 1)
+    if stopped:
+        for link in here.config.links:
+            run.ask_host(here, "link.stop", {"link_id": link.link_id})
+
+    def die() -> None:
+        _isolate(run, run.hosts.index(here), down_s + alone_s)
+        here.down_s = down_s
+        here.kill(power=True)
+        run.operator.begin("takeover", takes)
+
+    run.world.after(0.1, die)
 
 
 def _serve(run: RollingRun, host: int) -> None:
     """The operator says that a starting Primary is to wait for nobody."""
     process = run.host(host).process
     if process is not None:
-        run.oracle.must_ask.pop(process.loop.name, None)
+        run.oracle.hearing.excuse(process)
         run.ask_host(run.host(host), "serve", {})
 
 
@@ -299,6 +328,11 @@ ACTIONS: dict[str, Row] = {
     "elect": Row(lambda r, s: {"host": _any_host(r, s)}, _elect),
     "role_link": Row(lambda r, s: {"method": r.choice(("link.stop", "link.pause", "link.resume", "autosync")),
                                    "link": r.randrange(6)}, _role_link),
+    "role_attributes": Row(lambda r, s: {"link": r.randrange(6), "synchronous": r.choice(("off", "override")),
+                                         "sync_ack": r.choice(("network", "data"))}, _role_attributes),
+    "return_alone": Row(lambda r, s: {"to": _any_host(r, s), "down_s": round(r.uniform(0.3, 2), 3),
+                                      "alone_s": round(r.uniform(0.5, 8), 3), "stopped": r.random() < 0.3},
+                        _return_alone),
     "serve": Row(lambda r, s: {"host": _any_host(r, s)}, _serve),
     "isolate": Row(lambda r, s: {"host": _any_host(r, s), "for_s": round(r.uniform(0.1, 6), 3)}, _isolate),
     "cut_all": Row(lambda r, s: {}, _cut_all),

@@ -106,6 +106,26 @@ MUTATIONS = (
     Mutation("a migrate does not wait for the other host", (
         ("rvg.demotion:Demotion._look", "primary.busy or self._lacking()", "primary.busy"),
         ("rvg.roles:Roles._check_promotion", "journal.durable_lsn != asked.expect_lsn", "False")), ("migrate",)),
+    Mutation("startup=serve waits for everybody", (
+        ("rvg.asking:Asking._look", " and self._startup is Startup.ASK_PEERS", ""),), ("startup-alone",), quick=True),
+    Mutation("startup=ask-peers waits for a moment only", (
+        ("rvg.asking:Asking._look", "(link.attached and self._startup is Startup.ASK_PEERS)", "False"),),
+        ("startup-alone",), quick=True),
+    Mutation("a Primary that is turned away does not hear why", (
+        ("rvg.outlink:OutLink.refused", "if claim is not None:", "if False:"),), ("startup-alone",)),
+    Mutation("a Primary does not listen to whom it turns away", (
+        ("rvg.roles:Roles._turn_away", "self._loop.call_soon(lambda: self.rivals.heard(claim))", "pass"),),
+        ("startup-alone",)),
+    Mutation("synchronous goes on after it was switched off", (
+        ("rvg.outlink:OutLink.reconfigure", "if not self._wants_sync():", "if False:"),), ("roles-attributes",)),
+    Mutation("synchronous is never in force", (
+        ("rvg.outlink:OutLink.acked", "self._set_in_force(True)", "pass"),), ("roles-attributes",), quick=True),
+    Mutation("one answer is enough for startup=ask-peers", (
+        ("rvg.asking:Asking.answered", "self._links.pop(link.config.link_id, None)", "self._links.clear()"),),
+        ("startup-alone", "roles")),
+    Mutation("a changed sync_ack does not reach the other end", (
+        ("rvg.remembered:connection_part", 'chosen["encryption"],\n            chosen["sync_ack"])',
+         'chosen["encryption"])'),), ("roles-attributes",)),
     Mutation("a starting Primary asks nobody", (
         ("rvg.roles:Roles.open", "self.asking.begin()", "self.asking.end()"),), ("roles",)),
     Mutation("a Primary never hears that it was superseded", (

@@ -115,6 +115,7 @@ class SimStream:
                 count = self._net.world.random.randrange(1, count)
             view[:count] = inbox[:count]
             del inbox[:count]
+            self.loop.heard.add(self.incoming.source)
             if self.peer is not None:
                 self.peer.wake()
             return count

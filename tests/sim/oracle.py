@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tests.sim.bounds import check_memory
 from tests.sim.history import History, Wish
 from tests.sim.loop import Violation
-from tests.sim.promises import Promises, Standing
+from tests.sim.promises import Promises, Standing, wanted_of
 from tests.sim.recovering import OutOfReach, compare, is_damaged_from, recovered_copy, shown
 from volrep.log.header import SrlHeader
 from volrep.model.config import Role
@@ -161,8 +161,7 @@ class Oracle(Promises):
 
     def completed_some(self, process: Process) -> None:
         """Answers have just gone out."""
-        assert process.worker.primary is not None
-        self.promise(process.worker.primary)
+        self.promise(process)
         process.answers += 1
         if process.answers <= PROBES_AT_FIRST or self.random.random() < PROBE_AT_COMPLETION:
             self.probe(process.host)
@@ -256,6 +255,9 @@ class Oracle(Promises):
                 raise Violation(f"{host.name} did not catch up: LSN {journal.durable_lsn} of {self.history.end_lsn}, "
                                 f"consistent={journal.header.consistent}, {link.mind.state} {link.mind.reason}")
             compare(host, self.history, shown(host), self.history.end_lsn, "at the end")
+            if link.in_force != (wanted_of(here.process, link.config.link_id)["synchronous"] == "override"):
+                raise Violation(f"the link to {host.name} is up to date and "
+                                f"{'synchronous' if link.in_force else 'asynchronous'}, which it is not to be")
 
     def caught_up(self) -> bool:
         here = self.hosts[self.primary_name].process

@@ -13,11 +13,12 @@ from tests.sim.history import History
 from tests.sim.loop import SimLoop, Violation, World
 from tests.sim.net import SimStream
 from volrep.log.header import SrlHeader
+from volrep.model.attributes import effective
 from volrep.rvg.outlink import OutLink
 from volrep.rvg.primary import Primary
 
 if TYPE_CHECKING:
-    from tests.sim.host import SimHost
+    from tests.sim.host import Process, SimHost
 
 
 @dataclass(slots=True)
@@ -43,15 +44,20 @@ class Promises:
     def history_for(self, header: SrlHeader) -> History:
         raise AssertionError("defined by the oracle")
 
-    def promise(self, here: Primary) -> None:
+    def promise(self, process: Process) -> None:
         """Answers have just gone out."""
+        here = process.worker.primary
+        assert here is not None
         history = self.history_for(here.journal.header)
         for link in here.links.values():
             if not link.in_force:
                 continue
             name = link.config.remote_host
             standing = self.standings[name]
-            durable = link.config.attributes.get("sync_ack") == "data"
+            wanted = wanted_of(process, link.config.link_id)
+            if wanted["synchronous"] != "override":
+                raise Violation(f"{process.host.name} waits for {name} though replication there is asynchronous")
+            durable = wanted["sync_ack"] == "data"
             peer = _peer(link)
             if peer.undone or (peer.dead and not durable):
                 standing.promised_lsn = 0  # the process that had them is gone; the Primary has yet to hear of it
@@ -88,6 +94,12 @@ class Promises:
         if has_lsn < standing.promised_lsn:
             raise Violation(f"{name} lacks writes that were completed under synchronous replication: it has LSN "
                             f"{has_lsn}, completed were {standing.promised_lsn}")
+
+
+def wanted_of(process: Process, link_id: str) -> dict[str, str]:
+    """The link's attributes as the worker was last told, whatever its link makes of them."""
+    assert process.worker.config is not None
+    return next(effective(link.attributes) for link in process.worker.config.links if link.link_id == link_id)
 
 
 def _peer(link: OutLink) -> SimLoop:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.sim.hearing import Hearing
 from tests.sim.history import Expected, History, Wish
 from tests.sim.loop import Violation
 from tests.sim.oracle import Oracle
 from tests.sim.promises import Standing
 from volrep.log.header import SrlHeader
 from volrep.log.record import CONTINUES, RecordType, record_bytes
-from volrep.model.config import Role, Startup
+from volrep.model.config import Role
 from volrep.model.worker import PromoteHow
 from volrep.rvg.primary import Primary
 
@@ -67,7 +68,7 @@ class ReignOracle(Oracle):
     asked: dict[str, Asked] = field(default_factory=dict)  # by host
     may_overwrite: set[tuple[str, str]] = field(default_factory=set)  # (reign, Secondary): the operator said so
     promised_in: dict[str, str] = field(default_factory=dict)  # by Secondary: the reign that its Standing is about
-    must_ask: dict[str, set[str]] = field(default_factory=dict)  # by process: hosts that it may not serve without
+    hearing: Hearing = field(init=False)
     takeovers: int = 0
     migrations: int = 0
     overwritten: int = 0
@@ -76,6 +77,7 @@ class ReignOracle(Oracle):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.standings = {name: Standing() for name in self.hosts}
+        self.hearing = Hearing(self)
 
     # the tree
 
@@ -178,19 +180,23 @@ class ReignOracle(Oracle):
         if (seen := self.seen.get(process.host.name)) is not None:
             seen.serves = False
         super().started(process)
-        worker = process.worker
-        if worker.primary is None or worker.primary.journal.header.primary_primary:
-            return
-        mine = self.history_of(process.host)
-        self.must_ask[process.loop.name] = {
-            link.config.remote_host for link in worker.primary.links.values()
-            if link.was_started and link.attached and process.host.config.startup is Startup.ASK_PEERS
-            and self._superseded_by(link.config.remote_host, mine)}
+        if process.worker.primary is not None:
+            self.hearing.started(process)
 
-    def _superseded_by(self, name: str, mine: History) -> bool:
-        """Whether `name` began a reign on top of `mine` that mine's host has not heard of."""
+    def superseded_by(self, name: str, process: Process) -> bool:
+        """Whether `name` began a reign on top of this Primary's that it has not heard of."""
+        mine = self.history_of(process.host)
         return any(node.host == name and any(n.history is mine for n in node.line()[:-1])
                    for node in self.reigns.values())
+
+    def lacks_reign_of(self, here: SimHost, other: SimHost) -> bool:
+        """Whether `other`, a Primary too, reigns by a reign that is no part of what `here`, a Primary, came from."""
+        return self.node_of(other) not in self.node_of(here).line()
+
+    def node_of(self, host: SimHost) -> ReignNode:
+        assert host.process is not None
+        assert host.process.worker.journal is not None
+        return self._node(host.process.worker.journal.header)
 
     def _step_down(self, process: Process) -> None:
         """It was Primary when looked at last, and is no more: what it has logged in between."""
@@ -219,6 +225,7 @@ class ReignOracle(Oracle):
             return
         if process.worker.primary is not None:
             self._node(journal.header)
+            self.hearing.turned(process)
             self.seen[process.host.name] = Seen(journal.header.history[-1].reign_id, "", journal.durable_lsn,
                                                 serves=True)
             self.standings[process.host.name] = Standing()
@@ -228,10 +235,7 @@ class ReignOracle(Oracle):
         self.conflicts += kind == "primary_primary"
 
     def completed_some(self, process: Process) -> None:
-        unheard = self.must_ask.get(process.loop.name)
-        if unheard:
-            raise Violation(f"{process.host.name} serves, superseded by {', '.join(sorted(unheard))}, whom it had to "
-                            "ask")
+        self.hearing.serves(process)
         here = process.worker.primary
         assert here is not None
         reign_id = here.journal.header.history[-1].reign_id
@@ -282,7 +286,7 @@ class ReignOracle(Oracle):
         now = Seen(header.history[-1].reign_id, str(header.links.get("order", {}).get("order_id", "")),
                    journal.durable_lsn)
         before = self.seen.get(host.name)
-        self.must_ask.pop(host.process.loop.name, None)
+        self.hearing.excuse(host.process)
         if before is not None and before.reign_id:
             self._check_kept(host.name, before, now)
         self.seen[host.name] = now

@@ -8,15 +8,12 @@ from random import Random
 from typing import Any
 
 from tests.sim.host import SimHost
-from tests.sim.loop import Violation
 from tests.sim.operator import Operator, primary_of
 from tests.sim.plan import Plan
 from tests.sim.reigns import ReignOracle
 from tests.sim.run import Run
 from volrep.model.config import RvgConfig, StartMethod, Startup
 from volrep.model.errors import VolrepError
-
-HEARD_S = 20.0  # of peace: by then two Primaries know of each other
 
 
 class RollingRun(Run):
@@ -25,7 +22,6 @@ class RollingRun(Run):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.operator = Operator(self)
-        self._unheard_since_s = -1.0
 
     def configs(self, plan: Plan) -> list[RvgConfig]:
         """As of a fixed Primary, with links and exports everywhere."""
@@ -67,20 +63,6 @@ class RollingRun(Run):
     # the end
 
     def _tend(self, *, resume: bool = True) -> None:
-        if self.peace:
-            self._check_heard()
-            self.operator.settle()
-        elif self.world.random.random() < 0.2:
+        if self.peace or self.world.random.random() < 0.2:
             self.operator.settle()
         self.operator.tend(resume=resume)
-
-    def _check_heard(self) -> None:
-        """Two Primaries in peace that both believe to be the only one."""
-        primaries = self.oracle.primaries()
-        silent = [h.name for h in primaries if not primary_of(h).journal.header.primary_primary]
-        if len(primaries) < 2 or len(silent) < 2:
-            self._unheard_since_s = -1.0
-        elif self._unheard_since_s < 0:
-            self._unheard_since_s = self.world.now_s
-        elif self.world.now_s > self._unheard_since_s + HEARD_S:
-            raise Violation(f"{' and '.join(silent)} are both Primary, can talk, and neither knows of the other")

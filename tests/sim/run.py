@@ -102,16 +102,16 @@ class Run:
     def start_link(self, secondary: int, method: str = StartMethod.AUTOSYNC.value) -> None:
         self.ask("link.start", {"link_id": self.link_id(secondary), "method": method})
 
-    def set_attributes(self, secondary: int, attributes: dict[str, str]) -> None:
-        """The engine delivers the changed configuration to both ends."""
-        for host in (self.hosts[0], self.hosts[secondary]):
+    def set_attributes(self, link_id: str, attributes: dict[str, str]) -> None:
+        """The engines deliver the changed configuration to both ends."""
+        for host in self.hosts:
             for link in host.config.links:
-                if link.link_id == self.link_id(secondary):
+                if link.link_id == link_id:
                     changed = link.model_copy(update={"attributes": attributes})
                     links = [changed if other is link else other for other in host.config.links]
                     host.config = host.config.model_copy(update={"links": links})
-            if host.process is not None:
-                host.process.configure()
+                    if host.process is not None:
+                        host.process.configure()
 
     def gone(self, host: SimHost) -> None:
         """A process that ended by itself: the engine notices."""

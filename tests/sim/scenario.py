@@ -21,12 +21,12 @@ _LIFE = {"kill": 5.0, "kill_all": 0.5, "probe": 12.0}
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`counts`: actions of each kind in a run, on average. `fixed`: actions that every run has."""
+    """`counts`: actions of each kind in a run, on average. `fixed` draws those that every run has."""
 
     why: str
     setting: Setting
     counts: dict[str, float]
-    fixed: tuple[Action, ...] = ()
+    fixed: Callable[[Random, Setting], list[Action]] = lambda _, __: []
     vary: Callable[[Random, Setting], Setting] = lambda _, setting: setting
 
 
@@ -46,11 +46,22 @@ def _modes(random: Random, setting: Setting) -> Setting:
                    delays_s=random.choice(((1e-4, 2e-3), (1e-3, 2e-2))))
 
 
+def _alone(random: Random, setting: Setting) -> list[Action]:
+    """One Primary that comes back alone, early enough that what follows from it is seen."""
+    return [(random.uniform(2, 6), "return_alone", ACTIONS["return_alone"].choose(random, setting))]
+
+
 def _rolling(random: Random, setting: Setting) -> Setting:
     return replace(setting, attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)),
                    secondaries=random.choice((1, 2, 2, 3)), ring_bytes=random.choice((64, 256, 512)) << 10,
                    startup=random.choice(("serve", "ask-peers")),
                    delays_s=random.choice(((1e-4, 2e-3), (1e-3, 4e-2))), tends=random.choice((0.3, 1.0)))
+
+
+def _left_alone(random: Random, setting: Setting) -> Setting:
+    """Nobody settles anything: what is heard is heard by itself."""
+    load = random.choice((setting.load, replace(setting.load, pause_s=60.0)))
+    return replace(_rolling(random, setting), tends=0.0, load=load)
 
 
 _BASE = Setting()
@@ -147,6 +158,15 @@ SCENARIOS: dict[str, Scenario] = {
         "the role moves between hosts whose disks fail, fill up and are slow", replace(_BASE, roles=True),
         {**_LIFE, "takeover": 3.0, "migrate": 3.0, "isolate": 1.0, "kill_soon": 2.0, "disk_error": 3.0,
          "slow_disk": 2.0, "cut_all": 1.0}, vary=_rolling),
+    "startup-alone": Scenario(
+        "a Primary that was superseded starts without network: it serves or waits, and hears when the network is back",
+        replace(_BASE, roles=True, seconds=40.0, load=Load(clients=1, pause_s=0.6, burst=2)), {"probe": 4.0},
+        fixed=_alone, vary=_left_alone),
+    "roles-attributes": Scenario(
+        "synchronous on and off, acknowledged from memory or disk, while the role moves",
+        replace(_BASE, roles=True),
+        {"role_attributes": 8.0, "migrate": 3.0, "takeover": 2.0, "kill": 3.0, "kill_soon": 1.0, "cut_all": 1.0,
+         "probe": 10.0}, vary=_rolling),
 }
 NAMES = tuple(SCENARIOS)
 
@@ -155,7 +175,7 @@ def plan(name: str, seed: int) -> Plan:
     scenario = SCENARIOS[name]
     random = Random(f"{name}/{seed}")
     setting = scenario.vary(random, scenario.setting)
-    actions: list[Action] = list(scenario.fixed)
+    actions: list[Action] = scenario.fixed(random, setting)
     for kind, count in scenario.counts.items():
         choose = ACTIONS[kind].choose
         actions += [(at_s, kind, choose(random, setting)) for at_s in times(random, count, setting.seconds)]
