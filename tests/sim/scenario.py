@@ -60,7 +60,7 @@ def _rolling(random: Random, setting: Setting) -> Setting:
 
 def _left_alone(random: Random, setting: Setting) -> Setting:
     """Nobody settles anything: what is heard is heard by itself."""
-    load = random.choice((setting.load, replace(setting.load, pause_s=60.0)))
+    load = random.choice((setting.load, replace(setting.load, pause_s=8.0)))
     return replace(_rolling(random, setting), tends=0.0, load=load)
 
 
