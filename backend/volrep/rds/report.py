@@ -161,12 +161,15 @@ def _conflict(member: Member, rds: Rds) -> str:
 def reigning(rival: Rival, rds: Rds) -> str:
     """Who holds the other reign; "" when nobody who answers does.
 
-    `rival.host` is only who told of it, which may be a Secondary that follows.
+    `rival.host` is only who told of it, which may be a Secondary that follows. Who reigns later has the reign in its
+    history, too: it is asked for only when nobody's newest reign is this one.
     """
-    for member in rds.primaries:
-        status = member.info.status
-        if status is not None and any(line.reign_id == rival.reign for line in status.history):
-            return member.host.name
+    histories = [(m.host.name, [line.reign_id for line in m.info.status.history])
+                 for m in rds.primaries if m.info.status is not None]
+    for newest_only in (True, False):
+        for host, reigns in histories:
+            if rival.reign in (reigns[-1:] if newest_only else reigns):
+                return host
     teller = rds.member(rival.host)
     return "" if teller is not None and teller.info.config.role is Role.SECONDARY else rival.host
 

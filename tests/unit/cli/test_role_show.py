@@ -177,3 +177,19 @@ def test_a_forced_takeover_says_that_the_other_primary_stays() -> None:
     (fence,) = [item for item in both if item.what == "Primary"]
     assert "london and paris answer and are Primary, both" in fence.says
     assert "elect" in fence.remedy
+
+
+def test_the_other_primary_is_never_the_host_itself_though_its_history_has_the_older_reign() -> None:
+    """Tokyo took over, paris after it while tokyo was cut off: reign 2 is tokyo's, and a line of paris's history."""
+    hosts = split("paris", "tokyo")
+    older, newer = Reign(2, 100, "ab" * 8), Reign(3, 200, "cd" * 8)
+    hosts.histories = {"paris": [older, newer], "tokyo": [older]}
+    world = hosts.world()
+    for view in world.hosts:
+        status = view.rvgs[0].status
+        assert status is not None
+        other, reign = ("tokyo", older) if view.name == "paris" else ("paris", newer)
+        status.superseded_by = Rival(host=other, generation=reign.generation, reign=reign.reign_id, fork_lsn=200)
+    errors = {e["host"]: e["message"] for e in report.repstatus(world, world.rds(DG, RVG))["config_errors"]}
+    assert errors["paris"].startswith("Primary-Primary configuration with tokyo;")
+    assert errors["tokyo"].startswith("Primary-Primary configuration with paris;")
