@@ -136,7 +136,8 @@ def _role(of: Document) -> list[tuple[str, object]]:
     if of["role_flags"]:
         rows.append(("Role", ", ".join(of["role_flags"])))
     if of["asking"]:
-        rows.append(("Waits for", f"{', '.join(of['asking'])} to answer before it serves"))
+        rows.append(("Waits for", f"{', '.join(of['asking'])} to answer before it serves; or `serve`, if you know that "
+                                  "none of them took over"))
     if (rival := of["superseded_by"]) is not None:
         since = f" since {rival['since'][:19]}" if rival["since"] else ""
         rows.append(("Superseded by" if "acting_secondary" in of["role_flags"] else "Other Primary",

@@ -62,7 +62,7 @@ def _safe_until(site: Site) -> str:
 def waiting_for(site: Site) -> str:
     """A Primary that has started and does not serve yet."""
     asking = site.status.asking if site.status is not None else []
-    return f"waits for {', '.join(asking)} before it serves" if asking else ""
+    return f"waits for {', '.join(asking)} before it serves: restore the network, or serve" if asking else ""
 
 
 def _data(sites: Sites, site: Site) -> str:

@@ -26,6 +26,7 @@ CHECKPOINT_NOT_YET = Message(1017, "starting from a checkpoint is not available 
 BAD_NUMBER = Message(1018, "{value!r} is not a number for {name}", "write digits only", Exit.USAGE)
 NO_CONFIRMATION = Message(1030, "{verb} asks for confirmation, and there is no terminal to ask on",
                           "say it with -s if you mean it", Exit.REFUSED)
-NOT_CONFIRMED = Message(1031, "not confirmed; nothing was changed", "answer y, or say it with -s", Exit.FAILED)
+NOT_CONFIRMED = Message(1031, "not confirmed; nothing was changed",
+                        "answer as the question asks (y, or the name it shows), or say it with -s", Exit.FAILED)
 CRASHED = Message(1090, "volrep met an error of its own: {problem}",
                   "the details are in {report}; please report them", Exit.FAILED)
