@@ -164,6 +164,8 @@ class Process:
 
     def die(self, *, power: bool) -> None:
         self.loop.dead = True
+        if power:
+            self.loop.lost_power_s = self.host.world.now_s
         for stream in [s for s in self.host.net.streams.values() if s.loop is self.loop]:
             if power:
                 stream.vanish()

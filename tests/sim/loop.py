@@ -112,6 +112,7 @@ class SimLoop:
         self.clock: Clock = clock
         self.name = name
         self.dead = False
+        self.lost_power_s = float("inf")  # when its host took it along
         self.heard: set[str] = set()  # hosts from which bytes have come
         self.undone = False  # its host was put back to an older image: what it did and said does not count
         self.after_events: list[Callback] = []

@@ -58,7 +58,7 @@ class Promises:
             if wanted["synchronous"] != "override":
                 raise Violation(f"{process.host.name} waits for {name} though replication there is asynchronous")
             durable = wanted["sync_ack"] == "data"
-            peer = _peer(link)
+            peer = peer_of(link)
             if peer.undone or (peer.dead and not durable):
                 standing.promised_lsn = 0  # the process that had them is gone; the Primary has yet to hear of it
                 continue
@@ -102,7 +102,7 @@ def wanted_of(process: Process, link_id: str) -> dict[str, str]:
     return next(effective(link.attributes) for link in process.worker.config.links if link.link_id == link_id)
 
 
-def _peer(link: OutLink) -> SimLoop:
+def peer_of(link: OutLink) -> SimLoop:
     """The process at the other end of a connected link, which may be dead by now."""
     assert link.sender is not None
     stream = link.sender.stream

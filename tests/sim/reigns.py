@@ -14,11 +14,12 @@ from tests.sim.hearing import Hearing
 from tests.sim.history import Expected, History, Wish
 from tests.sim.loop import Violation
 from tests.sim.oracle import Oracle
-from tests.sim.promises import Standing
+from tests.sim.promises import Standing, peer_of, wanted_of
 from volrep.log.header import SrlHeader
 from volrep.log.record import CONTINUES, RecordType, record_bytes
 from volrep.model.config import Role
 from volrep.model.worker import PromoteHow
+from volrep.rvg.outlink import OutLink
 from volrep.rvg.primary import Primary
 
 if TYPE_CHECKING:
@@ -243,16 +244,23 @@ class ReignOracle(Oracle):
             name = link.config.remote_host
             if link.in_force:
                 self._promises_in(reign_id, name)
-                self._check_heir(name, self.reigns[reign_id])
+                self._check_heir(process, link, self.reigns[reign_id])
         super().completed_some(process)
 
-    def _check_heir(self, name: str, mine: ReignNode) -> None:
-        """A Secondary that is Primary by now, and this one has not noticed: what is completed on its word is there."""
-        process = self.hosts[name].process
-        if process is None or process.worker.primary is None:
+    def _check_heir(self, process: Process, link: OutLink, mine: ReignNode) -> None:
+        """A Secondary that is Primary by now, and this one has not noticed: what is completed on its word is there.
+
+        What it said from memory (`sync_ack=network`) ends with a loss of power before it began its reign.
+        """
+        name = link.config.remote_host
+        heir = self.hosts[name].process
+        if heir is None or heir.worker.primary is None:
             return
+        from_memory = wanted_of(process, link.config.link_id)["sync_ack"] == "network"
+        lost_power_s = peer_of(link).lost_power_s if from_memory else float("inf")
         for node in self.reigns.values():
-            if node.host == name and node.before is mine and node.inherited_lsn < mine.history.completed_lsn:
+            if (node.host == name and node.before is mine and node.inherited_lsn < mine.history.completed_lsn
+                    and node.began_s < lost_power_s):
                 raise Violation(f"{name} took over with LSN {node.inherited_lsn}, and {mine.host} completed up to "
                                 f"{mine.history.completed_lsn} on its word")
 

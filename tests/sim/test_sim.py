@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.sim.mutations import MUTATIONS, Mutation, hunt
+from tests.sim.mutations import MUTATIONS, Mutation, hunt, mutated
 from tests.sim.plan import Plan
 from tests.sim.run import execute
 from tests.sim.scenario import NAMES, name_for, plan
@@ -43,6 +44,19 @@ def test_fresh_seeds() -> None:
 def test_kept_failures_stay_mended(path: Path) -> None:
     outcome = execute(Plan.from_json(json.dumps(json.loads(path.read_text())["plan"])))
     assert not outcome.violation, "\n".join([*outcome.recent, outcome.violation])
+
+
+def test_an_acknowledgement_of_a_disk_outlives_a_loss_of_power_before_a_takeover() -> None:
+    """The kept plan with sync_ack=data: had the word been given too early, the heir lacks what was completed on it."""
+    kept = next(path for path in REGRESSIONS if path.stem == "takeover-after-its-loss-of-power")
+    drawn = Plan.from_json(json.dumps(json.loads(kept.read_text())["plan"]))
+    setting = replace(drawn.setting, attributes={"synchronous": "override", "sync_ack": "data"})
+    (at_s, kind, arguments), = drawn.actions
+    plans = [replace(drawn, setting=setting, actions=((at_s, kind, {**arguments, "steps": steps}),))
+             for steps in (49, *range(40, 60))]
+    assert not execute(plans[0]).violation
+    with mutated(next(m for m in MUTATIONS if m.name == "data ack before the SRL has it")):
+        assert any("on its word" in execute(p).violation for p in plans)
 
 
 def test_a_seed_repeats_itself() -> None:
