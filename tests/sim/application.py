@@ -180,6 +180,7 @@ class Client:
         return wish
 
     def _done(self, cookie: bytes) -> None:
+        self._oracle.serves(self._process)
         self._oracle.history_of(self._process.host).complete(self._take(cookie))
 
     def _refused(self, cookie: bytes) -> None:
@@ -189,6 +190,7 @@ class Client:
 
     def _read(self, cookie: bytes, offset: int, data: bytes) -> None:
         wish = self._take(cookie)
+        self._oracle.serves(self._process)
         self._oracle.check_read(self._process, wish, self._read_from.pop(cookie), data)
         wish.completed = True
 

@@ -55,7 +55,7 @@ class Hearing:
                 waits.pop(process.loop.name, None)
 
     def serves(self, process: Process) -> None:
-        """Answers have just gone out to applications."""
+        """An answer goes out to an application; a Primary in FAIL refuses every request, whomever it has heard."""
         name = process.loop.name
         if by := self.superseded.get(name):
             raise Violation(f"{process.host.name} serves, superseded by {', '.join(sorted(by))}, whom it had to ask")

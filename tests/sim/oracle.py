@@ -143,6 +143,9 @@ class Oracle(Promises):
                             f"{failure.text}")
         host.on_failed(process)
 
+    def serves(self, process: Process) -> None:
+        """An answer goes out that is no refusal."""
+
     def refused(self, process: Process, wish: Wish) -> None:
         if not process.host.disk_errors:
             raise Violation(f"request {wish.number} got an error though nothing is wrong with the disks")

@@ -235,8 +235,10 @@ class ReignOracle(Oracle):
         """Links may give up: histories part."""
         self.conflicts += kind == "primary_primary"
 
-    def completed_some(self, process: Process) -> None:
+    def serves(self, process: Process) -> None:
         self.hearing.serves(process)
+
+    def completed_some(self, process: Process) -> None:
         here = process.worker.primary
         assert here is not None
         reign_id = here.journal.header.history[-1].reign_id
