@@ -8,7 +8,7 @@ from volrep.cli.out import table
 from volrep.model.units import format_duration, format_size
 
 Document = dict[str, Any]
-MARKS = {"ok": "ok  ", "warn": "note", "wait": "wait", "fence": "-f  ", "no": "NO  "}
+MARKS = {"ok": "ok  ", "warn": "note", "wait": "wait", "fence": "-f  ", "force": "-f  ", "no": "NO  "}
 
 
 def side_by_side(sites: list[Document], *, after: bool = True) -> str:

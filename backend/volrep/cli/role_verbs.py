@@ -140,7 +140,7 @@ def takeover(run: Run) -> int:
         return _candidates(run, sites)
     host, now_ns = _heir(run, sites), time.time_ns()
     items = for_takeover(sites, host, now_ns)
-    dangerous = any(item.mark is Mark.FENCE for item in items)
+    dangerous = any(item.mark in (Mark.FENCE, Mark.FORCE) for item in items)
     return _do(run, sites, host, items,
                lambda: plan_roles.plan_takeover(sites, host, run.fresh, now_ns, force=run.force,
                                                 failback=not run.option("no_failback"),

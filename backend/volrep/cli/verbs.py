@@ -202,7 +202,7 @@ TABLE = (
          (_RVG, _ANY_SECONDARY), (_AUTOFB, _NO_FAILBACK, _FORCE, _CANDIDATES),
          confirm="{host} will be the Primary of RVG {rvg}. Lost: {lost}",
          details="It says what is known to be lost. -f although the Primary is alive: then there may be two, until "
-                 "`elect` settles it."),
+                 "`elect` settles it; or with what `recover -f` has left of a damaged log."),
     Verb("fbsync", "roles", "bring an old Primary back: copy to it what differs", "role_verbs:fbsync",
          (_RVG, _ANY_SECONDARY), (_WAIT,), confirm="{host} will get what it lacks from the Primary; {lost}",
          details="Exactly the regions that either side has written since the fork. Afterwards: migrate."),

@@ -11,7 +11,7 @@ from volrep.cli.run import Run
 from volrep.engine.api import EventsRequest, LogDumpOf, Scope
 from volrep.model.errors import Exit, VolrepError
 from volrep.model.status import Event
-from volrep.rds.report import iso
+from volrep.model.units import iso
 
 FOLLOW_WAIT_S = 30.0  # one long poll; the engine answers at once when there is something
 FOLLOW_RETRY_S = 2.0  # until a host that went away is asked again

@@ -62,6 +62,7 @@ class SrlHeader:
     clean: bool = False  # nothing was under way when the worker closed it
     consistent: bool = True
     consistent_after_lsn: int = 0  # not consistent before this has been applied; 0 = not known yet
+    salvage: dict[str, Any] = field(default_factory=dict)  # `model.damage.Salvage`: the log was cut; empty: it was not
     distrust: str = ""  # why no copy counts as equal any more; cleared when the links have been told
     volumes: list[dict[str, Any]] = field(default_factory=list)  # index, name, size_bytes, volume_id, stamp
     links: dict[str, dict[str, Any]] = field(default_factory=dict)

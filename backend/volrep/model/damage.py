@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volrep.model.config import Shape
+from volrep.model.units import iso
 
 LOST_SHOWN_MAX = 100  # records of a damaged log that are named one by one; the rest is counted
 
@@ -75,6 +76,32 @@ class LostRecord(Shape):
     time_ns: int = 0
 
 
+class Salvage(Shape):
+    """What a Secondary is once its damaged log has been cut: the log from the last checkpoint up to `lsn`, replayed.
+
+    `end_lsn`: how far the log had gone. `mixed` False: the volumes are what the Primary's order makes of them at the
+    log's end; True: they may hold some of what lay behind the cut, and no moment of the Primary's.
+    """
+
+    lsn: int
+    time_ns: int = 0  # of the last record before `lsn`, by the Primary's clock; 0: the last checkpoint ends there
+    end_lsn: int
+    records: int = 0  # given up; of those that are damaged and next to each other only one
+    records_known: bool = False  # they are all of them
+    mixed: bool = True
+
+    def words(self) -> str:
+        until = f", {iso(self.time_ns)} of the Primary's clock" if self.time_ns else ""
+        records = f"{self.records} records" if self.records_known else f"at least {self.records} records"
+        return (f"the log is intact up to LSN {self.lsn}{until}; {self.end_lsn - self.lsn} bytes behind it ({records}) "
+                f"are given up; {MIXED if self.mixed else PREFIX}")
+
+
+MIXED = ("the volumes may hold some of the writes behind it and lack others, as after the crash of a disk controller: "
+         "check file systems and databases on them before use")
+PREFIX = "the volumes are then exactly what the Primary had there, nothing of what is given up is on them"
+
+
 class Damage(Shape):
     """What an operator needs in order to decide. Texts are whole sentences without their full stop."""
 
@@ -91,3 +118,4 @@ class Damage(Shape):
     durable_lsn: int = 0
     records: list[LostRecord] = Field(default_factory=list)  # at most LOST_SHOWN_MAX
     records_more: int = 0
+    salvage: Salvage | None = None  # a Secondary's damaged log: what `recover -f` leaves; None: nothing of use

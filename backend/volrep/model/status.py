@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from volrep.model.config import Role, Shape
-from volrep.model.damage import Damage, LostRecord
+from volrep.model.damage import Damage, LostRecord, Salvage
 from volrep.model.units import Reign
 
 
@@ -196,6 +196,7 @@ class RvgStatus(Shape):
     fork_lsn: int = 0  # 0: no fork is known
     since_fork: SinceFork | None = None  # of this host
     announced: Announced | None = None  # a Secondary's
+    salvage: Salvage | None = None  # a Secondary's whose damaged log was cut, until it is consistent again
     asking: list[str] = Field(default_factory=list)  # hosts that a starting Primary waits for, its exports closed
 
 

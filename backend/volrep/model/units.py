@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import NamedTuple, NewType
 
 from volrep.model.errors import VolrepError
@@ -63,6 +64,10 @@ def format_size(size_bytes: int | float) -> str:
 
 def format_rate(bytes_per_s: float) -> str:
     return f"{format_size(bytes_per_s)}/s"
+
+
+def iso(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
 
 
 def format_duration(seconds: float) -> str:

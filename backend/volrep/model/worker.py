@@ -78,6 +78,7 @@ class Promote(Shape):
     committed_lsn: int = 0  # takeover: the log of another host proves that the old Primary's was durable up to here
     failback: bool = True  # mark the regions written from now on
     autofb: bool = False
+    salvage: bool = False  # takeover: also of a Secondary whose damaged log was cut
 
 
 class Makesec(Shape):

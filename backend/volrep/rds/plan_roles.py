@@ -143,7 +143,7 @@ def _committed_lsn(sites: Sites, target: Site) -> int:
 
 def plan_takeover(sites: Sites, host: str, new: New, now_ns: int, *, force: bool, failback: bool = True,
                   autofb: bool = False) -> Plan:
-    """`force`: although the Primary lives. Raises VR-1360, VR-1361."""
+    """`force`: although the Primary lives, or with what a damaged log has left. Raises VR-1360, VR-1361, VR-1369."""
     target = sites[host]
     if target.is_primary and not target.problem:
         return _finish(sites, target, "takeover", new)
@@ -152,6 +152,12 @@ def plan_takeover(sites: Sites, host: str, new: New, now_ns: int, *, force: bool
     fence = next((item for item in items if item.mark is Mark.FENCE), None)
     if fence is not None and not force:
         raise VolrepError(messages.PRIMARY_LIVES, rvg=sites.rds.name, says=fence.says, remedy=fence.remedy)
+    salvage = target.status.salvage if target.status is not None else None
+    left = next((item for item in items if item.mark is Mark.FORCE), None)
+    if left is not None and not force:
+        raise VolrepError(messages.TAKES_SALVAGE, rvg=sites.rds.name, host=host, says=left.says, remedy=left.remedy)
+    if salvage is not None and salvage.mixed:
+        failback = autofb = False  # what was written since says nothing about what differs
     old = sites.primary.host if sites.primary is not None else sites.former_primary()
     others = [other for other in sites.others(host) if not other.is_primary and not other.acting]
     made, ids = pairs(sites, host, [other for other in others if other.host != old], _like(target), new)
@@ -160,7 +166,7 @@ def plan_takeover(sites: Sites, host: str, new: New, now_ns: int, *, force: bool
     steps = [
         *hook_steps(sites, host, HookEvent.PRE_PROMOTE, "takeover", old),
         _promote(sites, host, promote_call(sites, host, PromoteHow.TAKEOVER, new, failback=failback, autofb=autofb,
-                                           committed_lsn=_committed_lsn(sites, target))),
+                                           committed_lsn=_committed_lsn(sites, target), salvage=salvage is not None)),
         *hook_steps(sites, host, HookEvent.POST_PROMOTE, "takeover", old),
         *(_not_held_up(step) for step in made),
         *_follow(sites, host, [other for other in (*others, *sites.primaries) if _not_ahead(other, target)], ids)]

@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from volrep.model.hooks import HookEvent
 from volrep.model.status import LinkState
-from volrep.model.units import format_duration, format_size
-from volrep.rds.report import differences, iso
+from volrep.model.units import format_duration, format_size, iso
+from volrep.rds.report import differences
 from volrep.rds.sites import Site, Sites
 
 CONTACT_S = 5.0  # a Primary speaks at least once a second: what was heard longer ago says nothing about now
@@ -22,6 +22,7 @@ class Mark(StrEnum):
     WARN = "warn"  # worth knowing; stops nothing
     WAIT = "wait"  # the verb waits for it, or sees to it
     FENCE = "fence"  # a Primary that lives: a takeover needs -f
+    FORCE = "force"  # what a damaged log has left: a takeover with it needs -f
     NO = "no"
 
 
@@ -36,7 +37,7 @@ class Item:
 
 
 def ready(items: list[Item]) -> bool:
-    return not any(item.mark is Mark.NO for item in items)
+    return not any(item.mark in (Mark.NO, Mark.FORCE) for item in items)
 
 
 # ---- migrate
@@ -208,6 +209,11 @@ def _consistent(sites: Sites, target: Site) -> Item:
     assert target.status is not None
     if target.status.consistent:
         return Item("data", Mark.OK, "consistent")
+    salvage = target.status.salvage
+    if salvage is not None and not sites.primaries:
+        return Item("data", Mark.FORCE, f"its log was damaged and cut: {salvage.words()}",
+                    "let its Primary send the rest again, or take over on another Secondary; when there is neither: "
+                    f"`volrep -g {sites.rds.dg} -f takeover {sites.rds.name} {target.host}`")
     return Item("data", Mark.NO, f"{target.host} is inconsistent: a synchronization is not finished",
                 "let its Primary finish it, or take over on another Secondary "
                 f"(`volrep -g {sites.rds.dg} --candidates takeover {sites.rds.name}`)")

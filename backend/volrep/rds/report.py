@@ -8,24 +8,19 @@ error.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from volrep.engine.api import RvgInfo
 from volrep.model.attributes import effective
 from volrep.model.config import Role
 from volrep.model.status import LinkState, LinkStatus, Rival, RvgStatus, SinceFork
-from volrep.model.units import format_size
+from volrep.model.units import format_size, iso
 from volrep.rds import pins
 from volrep.rds.sites import ACTING, PRIMARY_PRIMARY
 from volrep.rds.world import Member, Rds, World
 
 Document = dict[str, Any]
 NOT_KNOWN = "N/A"
-
-
-def iso(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).isoformat(timespec="milliseconds")
 
 
 # ---- configuration

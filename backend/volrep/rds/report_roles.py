@@ -10,9 +10,9 @@ from typing import Any
 
 from volrep.model.errors import VolrepError
 from volrep.model.status import LinkState
-from volrep.model.units import format_duration, format_size
+from volrep.model.units import format_duration, format_size, iso
 from volrep.rds.readiness import Item, Mark, contact_age_s, for_migrate, for_takeover, ready
-from volrep.rds.report import NOT_KNOWN, data_status, iso, role_word, since_fork_document, since_fork_words
+from volrep.rds.report import NOT_KNOWN, data_status, role_word, since_fork_document, since_fork_words
 from volrep.rds.sites import PRIMARY_PRIMARY, Site, Sites
 from volrep.rds.step import Call, Plan, Step
 
@@ -147,7 +147,7 @@ def _follower_word(sites: Sites, site: Site, host: str) -> str:
 def _lost(sites: Sites, verb: str, host: str, items: list[Item]) -> list[str]:
     """What nobody gets back. Said also when it is nothing: silence would not be believed."""
     if verb == "takeover":
-        return [item.says for item in items if item.what == "loss"] or ["not known"]
+        return [item.says for item in items if item.what == "loss" or item.mark is Mark.FORCE] or ["not known"]
     if verb == "migrate":
         return ["nothing"]
     losers = [site for site in (*sites.primaries, *sites.acting) if (site.host == host) == (verb == "fbsync")]
@@ -199,7 +199,7 @@ def candidates(sites: Sites, now_ns: int) -> Document:
 def _candidate(sites: Sites, site: Site, now_ns: int, best_lsn: int, rank: int) -> Document:
     announced = site.status.announced if site.status is not None else None
     lacks = max(0, best_lsn - site.position[1])
-    no = "; ".join(item.says for item in for_takeover(sites, site.host, now_ns) if item.mark is Mark.NO)
+    no = "; ".join(item.says for item in for_takeover(sites, site.host, now_ns) if item.mark in (Mark.NO, Mark.FORCE))
     why = no or ("holds the most" if not lacks else f"lacks {format_size(lacks)} that the best holds")
     return {"host": site.host, "rank": rank or None, "end_lsn": site.position[1] if rank else None,
             "lacks_bytes": lacks if rank else None, "why": why,

@@ -56,9 +56,11 @@ def demote_step(sites: Sites, primary: Site, target: Site, new: New, *, drain: b
 
 
 def promote_call(sites: Sites, host: str, how: PromoteHow, new: New, *, learned: bool = False, expect_lsn: int = 0,
-                 committed_lsn: int = 0, failback: bool = True, autofb: bool = False) -> Call:
+                 committed_lsn: int = 0, failback: bool = True, autofb: bool = False,
+                 salvage: bool = False) -> Call:
     request = RvgPromote(dg=sites.rds.dg, rvg=sites.rds.name, how=how, expect_lsn=expect_lsn,
-                         committed_lsn=committed_lsn, failback=failback, autofb=autofb, new_reign=new().reign)
+                         committed_lsn=committed_lsn, failback=failback, autofb=autofb,
+                         salvage=salvage, new_reign=new().reign)
     return Call(host, "rvg.promote", request, (("expect_lsn", "end_lsn"),) if learned else ())
 
 

@@ -16,6 +16,7 @@ from volrep.model.damage import (
     DamageKind,
     LinkFault,
     LostRecord,
+    Salvage,
     fault_of,
 )
 from volrep.model.errors import Message, VolrepError
@@ -39,17 +40,18 @@ def kind_of(error: VolrepError, srl_path: str) -> DamageKind:
     return _KINDS.get(error.message, DamageKind.OTHER)
 
 
-def damage_of(error: VolrepError, config: RvgConfig, gaps: list[Gap]) -> Damage:
-    """What is damaged, what is safe, what may be lost, what to do. `gaps`: of a damaged log, as `survey` found them."""
+def damage_of(error: VolrepError, config: RvgConfig, gaps: list[Gap], salvage: Salvage | None = None) -> Damage:
+    """What is damaged, what is safe, what may be lost, what to do. `gaps`, `salvage`: of a damaged log."""
     kind = kind_of(error, config.srl.path)
     part = _part(error, config, kind)
     safe, lost = _stakes(kind, config, error)
-    accept, gives_up = _acceptable(kind, config, error, part, len(gaps))
+    accept, gives_up = _acceptable(kind, config, error, part, len(gaps), salvage)
     return Damage(
         kind=kind, part=part, path=_path(config, part), found=f"{error.id}: {error.text}", safe=safe, lost=lost,
-        next=_moves(kind, config, part, gives_up), accept=accept, gives_up=gives_up,
+        next=_moves(kind, config, part, gives_up, salvage), accept=accept, gives_up=gives_up,
         lsn=int(error.values.get("lsn", 0)), durable_lsn=int(error.values.get("durable_lsn", 0)),
-        records=lost_records(gaps, config), records_more=max(0, len(gaps) - LOST_SHOWN_MAX))
+        records=lost_records(gaps, config), records_more=max(0, len(gaps) - LOST_SHOWN_MAX),
+        salvage=salvage)
 
 
 def _part(error: VolrepError, config: RvgConfig, kind: DamageKind) -> str:
@@ -108,7 +110,8 @@ def _secondary_stakes(kind: DamageKind) -> tuple[str, str]:
     return "the Primary; the other data volumes here", "this copy, when the Primary is lost before it is repaired"
 
 
-def _acceptable(kind: DamageKind, config: RvgConfig, error: VolrepError, part: str, gaps: int) -> tuple[str, str]:
+def _acceptable(kind: DamageKind, config: RvgConfig, error: VolrepError, part: str, gaps: int,
+                salvage: Salvage | None) -> tuple[str, str]:
     """(what `recover -f` says, what that gives up); empty when it has nothing to offer."""
     if kind is DamageKind.VOLUME_CHANGED:
         return f"{kind}:{part}", (f"nothing, if {part} is a complete copy of what was there; otherwise the log is "
@@ -117,13 +120,15 @@ def _acceptable(kind: DamageKind, config: RvgConfig, error: VolrepError, part: s
         return "", ""
     accept = f"{kind}:{error.values['lsn']}"
     if config.role is Role.SECONDARY:
+        left = (salvage.words() if salvage is not None else
+                "nothing can ever take over with what is left, a synchronization was not finished")
         return accept, (f"the log behind LSN {error.values['lsn']}, which the Primary sends again; until then this "
-                        f"Secondary is inconsistent")
+                        f"Secondary is inconsistent. When the Primary is lost for good: {left}")
     return accept, (f"{gaps} damaged part{'s' if gaps != 1 else ''} of the log: the volumes keep there what they have, "
                     f"older or newer. All links become STALE; a Secondary that has these writes is the better copy")
 
 
-def _moves(kind: DamageKind, config: RvgConfig, part: str, gives_up: str) -> list[str]:
+def _moves(kind: DamageKind, config: RvgConfig, part: str, gives_up: str, salvage: Salvage | None) -> list[str]:
     volrep = f"volrep -g {config.dg} -H {config.host}"
     recover, aslog = f"{volrep} recover {config.name}", f"{volrep} aslog {config.name} SRL_VOLUME"
     if kind is DamageKind.BUSY:
@@ -137,6 +142,9 @@ def _moves(kind: DamageKind, config: RvgConfig, part: str, gives_up: str) -> lis
         moves.append(f"repair it or put it back as it was, then: {recover}")
     if gives_up:
         moves.append(f"or: {volrep} -f recover {config.name}   (gives up: {gives_up})")
+    if salvage is not None:
+        moves.append(f"and then, only when the Primary is lost for good: volrep -g {config.dg} -f takeover "
+                     f"{config.name} {config.host}")
     if kind.value.startswith("srl"):
         moves.append(f"or a new SRL, on this or another volume; all links become STALE: {aslog}")
     else:

@@ -3,7 +3,8 @@
 A Primary replays every good record and leaves the damaged ones out: nobody has them but perhaps a Secondary. From the
 first damaged record on its history is another one (a new reign), and every Secondary needs a copy. A Secondary cuts
 its log at the first damaged record: the Primary sends it again from there, and until all that was there has come
-again its volumes, which may be ahead of their log, are no image of any moment.
+again its volumes, which may be ahead of their log, need not be an image of any moment. When the Primary is lost for
+good, an operator may take over with them all the same (`rvg.salvage` says what they are).
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from volrep.log.renew import begin_reign
 from volrep.log.srl import Srl
 from volrep.log.verdict import Gap
 from volrep.model.config import Role
-from volrep.model.damage import DamageKind
+from volrep.model.damage import DamageKind, Salvage
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
+from volrep.rvg.salvage import Survey
 
 logger = logging.getLogger("volrep.rvg")
 
@@ -26,9 +28,10 @@ logger = logging.getLogger("volrep.rvg")
 class LogDamaged(VolrepError):
     """VR-1502 together with what else the log's rest is good for."""
 
-    def __init__(self, found: VolrepError, gaps: list[Gap]) -> None:
+    def __init__(self, found: VolrepError, gaps: list[Gap], salvage: Salvage | None) -> None:
         super().__init__(found.message, **found.values)
         self.gaps = gaps
+        self.salvage = salvage
 
 
 def replay(srl: Srl, on_batch: OnBatch, accept: str) -> tuple[ScanEnd, list[Gap]]:
@@ -44,12 +47,14 @@ def replay(srl: Srl, on_batch: OnBatch, accept: str) -> tuple[ScanEnd, list[Gap]
     except VolrepError as error:
         if error.message is not messages.SRL_DATA_DAMAGED:
             raise
-        end, gaps = scan_past_damage(srl, from_lsn, _look)
+        survey = Survey(int(error.values["lsn"]))
+        end, gaps = scan_past_damage(srl, from_lsn, survey.note)
+        salvage = survey.outcome(srl.header, gaps, end.end_lsn)
         if accept != f"{DamageKind.SRL_DATA}:{error.values['lsn']}":
-            raise LogDamaged(error, gaps) from error
+            raise LogDamaged(error, gaps, salvage) from error
         if srl.header.role == Role.PRIMARY:
             return _pass_over(srl, on_batch)
-        return _cut(srl, on_batch, gaps, end), gaps
+        return _cut(srl, on_batch, gaps[0].from_lsn, end, salvage), gaps
     return scan(srl, from_lsn, on_batch, settled=True), []
 
 
@@ -66,10 +71,11 @@ def _pass_over(srl: Srl, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
     return end, gaps
 
 
-def _cut(srl: Srl, on_batch: OnBatch, gaps: list[Gap], end: ScanEnd) -> ScanEnd:
+def _cut(srl: Srl, on_batch: OnBatch, cut_lsn: int, end: ScanEnd, salvage: Salvage | None) -> ScanEnd:
     """Inconsistent first, durably; then the log ends at the damage."""
-    header, cut_lsn = srl.header, gaps[0].from_lsn
+    header = srl.header
     header.consistent = False
+    header.salvage = salvage.model_dump() if salvage is not None else {}
     header.consistent_after_lsn = max(header.consistent_after_lsn, end.end_lsn)
     header.leftover_lsn = max(header.leftover_lsn, end.end_lsn)
     srl.resume_at(cut_lsn)

@@ -17,6 +17,7 @@ from volrep.link.negotiate import Hello, Refuse, VolumeSaid, check_hello
 from volrep.log.header import HISTORY_MAX, SrlHeader
 from volrep.log.record import BatchEncoder, RecordType
 from volrep.model.config import LinkConfig, Role, RvgConfig
+from volrep.model.damage import Salvage
 from volrep.model.errors import VolrepError
 from volrep.model.messages import links as messages
 from volrep.model.states import RoleEvent, role_step
@@ -129,6 +130,7 @@ class Roles:
     def _become_primary(self) -> None:
         self.secondary = None
         self._begin_reign()
+        self._part_from_log()
         primary = self.primary = Primary(self.journal, self._loop.clock, self.reads, self.maps, self._emit)
         primary.heard = self.rivals.heard
         primary.answered = self._answered
@@ -176,10 +178,22 @@ class Roles:
         journal.append(buffers, end_lsn - journal.end_lsn)
         journal.apply_writes([])
 
+    def _part_from_log(self) -> None:
+        """A reign that began with a mixture: nobody becomes equal to it by the log up to its beginning.
+
+        So the log is not kept so far back: whoever comes is told so, and what differs is everything.
+        """
+        header = self.header
+        if not header.salvage:
+            return
+        self.journal.checkpoint_now()
+        header.tail_lsn, header.salvage = header.applied_lsn, {}
+        self.journal.save_header()
+
     # what the operator asks
 
     def promote(self, asked: Promote) -> None:
-        """Become Primary; done already when this very reign is in force. Raises VR-1410 to VR-1412."""
+        """Become Primary; done already when this very reign is in force. Raises VR-1410 to VR-1412, VR-1417."""
         header = self.header
         if header.role == Role.PRIMARY and header.history[-1].reign_id == asked.new_reign:
             return
@@ -203,8 +217,11 @@ class Roles:
         header.acting_secondary = False
         header.links = {}
         header.failback = {}
+        header.consistent, header.consistent_after_lsn = True, 0
+        if not header.salvage.get("mixed"):
+            header.salvage = {}
         self._add_reign(asked.new_reign)
-        if asked.how is PromoteHow.TAKEOVER and asked.failback:
+        if asked.how is PromoteHow.TAKEOVER and asked.failback and not header.salvage:
             header.failback = {"from_lsn": begun_lsn, "auto": asked.autofb}
         self.journal.save_header()
         self._become_primary()
@@ -217,7 +234,10 @@ class Roles:
 
     def _check_promotion(self, asked: Promote) -> None:
         header, journal = self.header, self.journal
-        if not header.consistent:
+        if header.salvage and not (asked.salvage and asked.how is PromoteHow.TAKEOVER):
+            raise VolrepError(messages.SALVAGED, dg=header.dg, rvg=header.rvg, host=header.host,
+                              what=Salvage.model_validate(header.salvage).words())
+        if not (header.consistent or header.salvage):
             raise VolrepError(messages.NOT_CONSISTENT, rvg=header.rvg, host=header.host)
         if asked.how is PromoteHow.MIGRATE and journal.durable_lsn != asked.expect_lsn:
             raise VolrepError(messages.NOT_THE_END, rvg=header.rvg, host=header.host, end_lsn=journal.durable_lsn,
@@ -365,6 +385,7 @@ class Roles:
         return {
             "role": Role(header.role), "history": list(header.history),
             "role_flags": [flag for flag, is_set in flags.items() if is_set], **self.rivals.status(),
+            "salvage": header.salvage or None,
             "announced": secondary.announced_status() if secondary is not None else None,
             "asking": self.asking.hosts() if self.asking is not None else []}
 

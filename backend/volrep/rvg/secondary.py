@@ -85,6 +85,7 @@ class Secondary:
         self._order().update(order_id="", state=LinkState.STALE.value, reason=reason[:200])
         self.journal.header.consistent = False
         self.journal.header.consistent_after_lsn = 0
+        self.journal.header.salvage = {}
         self.journal.save_header()
 
     # connections
@@ -205,6 +206,7 @@ class Secondary:
             raise BadFrame("START cannot be carried out, the SRL fails") from error
         header.consistent = start.consistent
         header.consistent_after_lsn = 0
+        header.salvage = {}
         if not start.consistent:
             self.emit("resync_started", f"inconsistent until all is copied; the log begins at LSN {start.lsn}")
 
@@ -315,7 +317,7 @@ class Secondary:
         after_lsn = header.consistent_after_lsn
         if header.consistent or not after_lsn or self.journal.applied_lsn < after_lsn:
             return
-        header.consistent = True
+        header.consistent, header.salvage = True, {}
         if not self.journal.try_save_header():
             return
         self.emit("resync_stopped", f"consistent since LSN {header.consistent_after_lsn}")

@@ -168,7 +168,8 @@ class Worker:
             self.state = rvg_step(self.state, RvgEvent.ERROR)
         self.failure = error
         assert self.config is not None
-        self._damage = damage_of(error, self.config, error.gaps if isinstance(error, LogDamaged) else [])
+        gaps, salvage = (error.gaps, error.salvage) if isinstance(error, LogDamaged) else ([], None)
+        self._damage = damage_of(error, self.config, gaps, salvage)
         self.emit("rvg_fail", f"{error.id} {error.text}; safe: {self._damage.safe}; next: {self._damage.next[0]}")
 
     def _primary_for(self, verb: str) -> Primary:

@@ -12,6 +12,7 @@ from tests.unit.rds.hosts import DG, Hosts, link_status, rvg_status
 from tests.unit.rds.test_plan_rds import made
 from volrep.engine.api import HookInfo, HookList, RvgDemoted, RvgInfo, RvgMakesec, RvgPromote
 from volrep.model.config import LinkConfig, Role, RvgConfig
+from volrep.model.damage import Salvage
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent, HookReport, HookResult, HookRun
 from volrep.model.messages import engine as engine_messages
@@ -39,6 +40,7 @@ class RoleHosts(Hosts):
         self.connections = dict.fromkeys(like.names, 0)
         self.disconnected: set[str] = set()  # hosts that no link reaches
         self.tails = dict.fromkeys(like.names, 0)
+        self.salvage: dict[str, Salvage] = {}  # of hosts whose damaged log was cut
         self.missing = dict.fromkeys(like.names, 0)
         self.histories: dict[str, list[Reign]] = {}
         self.took: dict[str, dict[str, Took]] = {}
@@ -67,6 +69,7 @@ class RoleHosts(Hosts):
                           generation=self.generations[host], consistent=self.consistent[host],
                           role_flags=self.flags[host],
                           announced=announced if config.role is Role.SECONDARY and host != self.last_primary else None)
+        made.salvage = self.salvage.get(host)
         made.history = self.histories.get(host, [])
         made.srl.end_lsn = made.srl.durable_lsn = self.ends[host]
         return RvgInfo(config=config, status=made, took=self.took.get(host, {}))

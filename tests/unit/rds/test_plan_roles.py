@@ -12,6 +12,7 @@ from tests.unit.rds.role_hosts import NOW_NS, RVG, RoleHosts, roles, split
 from tests.unit.rds.test_plan_rds import refusal, silently
 from volrep.engine.api import RvgPromote
 from volrep.model.config import LinkConfig
+from volrep.model.damage import MIXED, PREFIX, Salvage
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent
 from volrep.model.messages import engine as engine_messages
@@ -413,3 +414,40 @@ def test_makesec_alone_leaves_the_copying_to_the_operator() -> None:
     assert refusal(lambda: plan_makesec(roles("london", "tokyo").sites(), "", "london", numbered(),
                                         force=False)) == "VR-1362"
 
+
+
+# ---- a takeover with what a damaged log has left
+
+
+def salvaged(*, mixed: bool) -> RoleHosts:
+    hosts = lost("london", "tokyo")
+    hosts.consistent["tokyo"] = False
+    hosts.salvage["tokyo"] = Salvage(lsn=5000, end_lsn=9000, records=3, records_known=True, mixed=mixed)
+    return hosts
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_what_a_damaged_log_has_left_takes_over_by_force_only(mixed: bool) -> None:
+    hosts = salvaged(mixed=mixed)
+    items = for_takeover(hosts.sites(), "tokyo", NOW_NS)
+    assert not ready(items)
+    (said,) = [item for item in items if item.mark is Mark.FORCE]
+    assert "LSN 5000; 4000 bytes behind it (3 records)" in said.says
+    assert (MIXED in said.says, PREFIX in said.says) == (mixed, not mixed)
+    assert f"-f takeover {RVG} tokyo" in said.remedy
+    assert refusal(lambda: takeover(hosts)) == "VR-1369"
+    plan = takeover(hosts, force=True)
+    (asked,) = [step.do.request for step in plan.steps if isinstance(step.do.request, RvgPromote)]
+    assert (asked.salvage, asked.failback) == (True, not mixed)
+
+
+def test_what_a_damaged_log_has_left_waits_for_a_primary_that_is_there() -> None:
+    hosts = salvaged(mixed=False)
+    hosts.silent.clear()
+    assert refusal(lambda: takeover(hosts, force=True)) == "VR-1360"
+
+
+def test_half_a_copy_takes_over_by_no_force() -> None:
+    hosts = salvaged(mixed=True)
+    hosts.salvage.clear()
+    assert refusal(lambda: takeover(hosts, force=True)) == "VR-1360"

@@ -8,7 +8,7 @@ import pytest
 
 from volrep.log.verdict import Gap
 from volrep.model.config import Role, RvgConfig, RvgVolume
-from volrep.model.damage import DamageKind, LinkFault, fault_of
+from volrep.model.damage import DamageKind, LinkFault, Salvage, fault_of
 from volrep.model.errors import Message, VolrepError
 from volrep.model.messages import log as messages
 from volrep.rvg.damage import damage_of, rvg_flags
@@ -66,3 +66,15 @@ def test_damaged_parts_of_a_log_are_named_and_bounded() -> None:
     damage = damage_of(VolrepError(messages.SRL_DATA_DAMAGED, **VALUES), config(Role.PRIMARY), gaps)
     assert (len(damage.records), damage.records_more) == (100, 50)
     assert damage.accept == "srl_data:8192"
+
+
+def test_a_cut_log_says_what_it_leaves_and_the_way_to_take_over_with_it() -> None:
+    salvage = Salvage(lsn=8192, time_ns=10**18, end_lsn=9216, records=2)
+    found = VolrepError(messages.SRL_DATA_DAMAGED, **VALUES)
+    damage = damage_of(found, config(Role.SECONDARY), [], salvage)
+    assert "LSN 8192, 2001-09-09T01:46:40.000+00:00 of the Primary's clock; 1024 bytes" in damage.gives_up
+    assert "at least 2 records" in damage.gives_up
+    assert any("volrep -g hrdg -f takeover hr_rvg london" in move for move in damage.next)
+    half_a_copy = damage_of(found, config(Role.SECONDARY), [], None)
+    assert "nothing can ever take over" in half_a_copy.gives_up
+    assert not any("takeover" in move for move in half_a_copy.next)

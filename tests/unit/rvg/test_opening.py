@@ -24,13 +24,13 @@ VOLUME_BYTES = 1 << 20
 class Site:
     """One RVG of one volume; `open` begins a run, `crash` ends it as SIGKILL does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, role: str = "primary") -> None:
         self.syncs = 0
         self.volume, self.srl = folder / "dv", folder / "srl"
         for path, size in ((self.volume, VOLUME_BYTES), (self.srl, SRL_MIN_BYTES)):
             path.write_bytes(bytes(size))
         self.config = RvgConfig.model_validate({
-            "rds_id": "rds", "rvg_id": "rvg", "dg": "dg", "name": "rvg", "host": "london", "role": "primary",
+            "rds_id": "rds", "rvg_id": "rvg", "dg": "dg", "name": "rvg", "host": "london", "role": role,
             "srl": {"index": -1, "name": "srl", "path": str(self.srl), "size_bytes": SRL_MIN_BYTES, "volume_id": "s"},
             "volumes": [{"index": 0, "name": "dv", "path": str(self.volume), "size_bytes": VOLUME_BYTES,
                          "volume_id": "v"}], "certificate_path": "", "private_key_path": ""})
@@ -95,10 +95,10 @@ def test_what_lay_behind_the_end_of_an_earlier_recovery_never_comes_back(site: S
     at = site.opened.srl.ring.offset(torn_lsn)
     site.crash()
     whole = site.srl.read_bytes()
-    _poke(site.srl, at + 2000, b"torn")
+    poke(site.srl, at + 2000, b"torn")
     assert site.open().end.end_lsn == torn_lsn
     site.crash()
-    _poke(site.srl, at + 2000, whole[at + 2000:at + 2004])
+    poke(site.srl, at + 2000, whole[at + 2000:at + 2004])
     assert site.open().end.end_lsn == torn_lsn
     assert site.block(1) == bytes(BLOCK)
 
@@ -128,7 +128,7 @@ def test_a_short_write_to_the_page_cache_is_continued(tmp_path: Path, monkeypatc
     assert path.read_bytes()[:400] == bytes(50) + b"x" * 300 + bytes(50)
 
 
-def _poke(path: Path, at: int, data: bytes) -> None:
+def poke(path: Path, at: int, data: bytes) -> None:
     with path.open("r+b") as file:
         file.seek(at)
         file.write(data)

@@ -22,6 +22,9 @@ ROLE_STATE = Message(1410, "RVG {rvg} is {state}; {verb} needs {needed}",
                      "`volrep -l printrvg {rvg}` shows the roles of all hosts", Exit.REFUSED)
 NOT_CONSISTENT = Message(1411, "RVG {rvg} on {host} is not consistent: a copy to it had begun and not ended",
                          "take another Secondary, or finish the copy from the Primary", Exit.REFUSED)
+SALVAGED = Message(1417, "RVG {rvg} on {host} is what a damaged log has left: {what}",
+                   "let its Primary send the rest again; when that one is lost for good: "
+                   "`volrep -g {dg} -f takeover {rvg} {host}`", Exit.REFUSED)
 NOT_THE_END = Message(1412, "the log of RVG {rvg} on {host} ends at LSN {end_lsn}, the old Primary's at {expect_lsn}",
                       "nothing was changed; let the old Primary have its role back", Exit.REFUSED)
 EXPORTS_OPEN = Message(1413, "RVG {rvg} on {host} is in use: {connections} connections to its exports",

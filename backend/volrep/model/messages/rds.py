@@ -63,6 +63,8 @@ STANDS = Message(1334, "{step} failed: {problem}; done and not taken back: {done
                  "does only what is missing", Exit.PARTIAL)
 NOT_READY = Message(1360, "{verb} of RVG {rvg} to {host} is not possible: {reasons}", "{remedy}", Exit.REFUSED)
 PRIMARY_LIVES = Message(1361, "RVG {rvg} would have two Primaries: {says}", "{remedy}", Exit.REFUSED)
+TAKES_SALVAGE = Message(1369, "takeover of RVG {rvg} by {host} would go on with what a damaged log has left: {says}",
+                        "{remedy}", Exit.REFUSED)
 NOT_ACTING = Message(1362, "host {host} is no acting Secondary of RVG {rvg}: {found}",
                      "`volrep -g {dg} repstatus {rvg}` shows which host is what", Exit.REFUSED)
 NONE_ACTING = Message(1363, "no host that answers is an acting Secondary of RVG {rvg}{silent}",
