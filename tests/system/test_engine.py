@@ -435,7 +435,8 @@ def test_trimmed_space_goes_back_to_the_host(engine: Engine) -> None:
     image = engine.state / "volumes" / "dg" / "dv"
     subprocess.run(["dd", "if=/dev/urandom", f"of={device}", "bs=1M", "count=16", "oflag=direct"], check=True,
                    capture_output=True)
-    assert image.stat().st_blocks * 512 >= 16 * MIB
+    # A write is answered before it is in the volume.
+    wait_for(lambda: image.stat().st_blocks * 512 >= 16 * MIB, DEADLINE_S, "what was written to be in the volume")
     subprocess.run(["/usr/sbin/blkdiscard", device], check=True)
     wait_for(lambda: image.stat().st_blocks * 512 < 8 * MIB, DEADLINE_S, "the space to be given back")
 

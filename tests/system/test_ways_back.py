@@ -54,7 +54,11 @@ def part(rds: Rds, old: str, *regions: int) -> None:
 
 def takes_over(rds: Rds, host: str, *options: str) -> str:
     """On the command line, the third host following; what was said."""
-    done = rds.bed.operator.volrep("-g", rds.dg, "-s", *options, "takeover", rds.name, host)
+    command = ("takeover", rds.name, host)
+    wait_for(lambda: rds.bed.operator.volrep("-g", rds.dg, "--dry-run", *options, *command,
+                                             exit_code=None).returncode == 0,
+             DEADLINE_S, "the Primary to count as lost")  # its Secondaries have to miss some heartbeats first
+    done = rds.bed.operator.volrep("-g", rds.dg, "-s", *options, *command)
     rds.primary = rds.bed.hosts[host]
     rds.secondaries = [other for other in rds.bed.hosts.values() if other is not rds.primary]
     return done.stdout + done.stderr
