@@ -11,13 +11,13 @@ from typing import Any
 
 from volrep.cli import role_show
 from volrep.cli.run import Run
-from volrep.engine.api import AttachList, HookList, RvgDivergenceOf, RvgRef, Scope
+from volrep.engine.api import AttachList, HookList, RvgDivergenceOf, Scope
 from volrep.model.errors import Exit, VolrepError
 from volrep.model.messages import rds as messages
 from volrep.rds import plan_failback, plan_roles, report, report_roles
 from volrep.rds.readiness import Item, Mark, for_migrate, for_takeover
 from volrep.rds.sites import Sites, sites_of
-from volrep.rds.step import Call, Plan, Step
+from volrep.rds.step import Plan
 
 REGIONS_SHOWN = 1000  # of a listing, unless --limit says another number
 
@@ -208,14 +208,13 @@ def _wait(run: Run, sites: Sites, host: str, code: int) -> int:
 def serve(run: Run) -> int:
     """A Primary that waits for its peers serves, on the operator's word."""
     sites = _sites(run)
-    rds = sites.rds
-    waiting = [site.host for site in sites.all if report_roles.waiting_for(site) and run.host in ("", site.host)]
-    if not waiting:
-        run.out.say(f"no host of RVG {rds.name} waits for its peers")
+    plan = plan_roles.plan_serve(sites, run.host)
+    if not plan.steps:
+        run.out.say(f"no host of RVG {sites.rds.name} waits for its peers")
         return Exit.DONE
-    run.confirm(typed=waiting[0], rvg=rds.name, host=" and ".join(waiting))
-    run.carry_out(Plan(tuple(Step(f"{host}: serve without waiting for the other hosts",
-                                  Call(host, "rvg.serve", RvgRef(dg=rds.dg, name=rds.name))) for host in waiting)))
+    waiting = [step.do.host for step in plan.steps]
+    run.confirm(typed=waiting[0], rvg=sites.rds.name, host=" and ".join(waiting))
+    run.carry_out(plan)
     return Exit.DONE
 
 

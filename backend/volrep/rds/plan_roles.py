@@ -7,6 +7,7 @@ everything can be taken back; behind it there is only forward, and the same comm
 
 from __future__ import annotations
 
+from volrep.engine.api import RvgRef
 from volrep.model.config import LinkConfig, StartMethod
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent
@@ -26,6 +27,27 @@ def require(sites: Sites, verb: str, host: str, items: list[Item]) -> None:
         raise VolrepError(messages.NOT_READY, verb=verb, rvg=sites.rds.name, host=host,
                           reasons="; ".join(f"{item.what}: {item.says}" for item in bad),
                           remedy=next(item.remedy for item in bad if item.remedy))
+
+
+# ---- serve
+
+
+def plan_serve(sites: Sites, host: str) -> Plan:
+    """Primaries (or only `host`) that wait for the other hosts' answers open for I/O. Empty when none waits.
+
+    Raises VR-1361 when another host that answers is the Primary: whoever waits becomes its Secondary by itself.
+    """
+    waiting = [site for site in sites.primaries if site.status is not None and site.status.asking
+               and host in ("", site.host)]
+    reigning = [site.host for site in sites.primaries if site.status is not None and not site.status.asking]
+    if waiting and reigning:
+        names = " and ".join(site.host for site in waiting)
+        raise VolrepError(messages.PRIMARY_LIVES, rvg=sites.rds.name, says=f"{reigning[0]} answers and is the Primary",
+                          remedy=f"restore the network between {reigning[0]} and {names}, which then follows by "
+                                 f"itself; or make sure that {reigning[0]} is stopped")
+    return Plan(tuple(Step(f"{site.host}: serve without waiting for the other hosts",
+                           Call(site.host, "rvg.serve", RvgRef(dg=sites.rds.dg, name=sites.rds.name)))
+                      for site in waiting))
 
 
 # ---- migrate

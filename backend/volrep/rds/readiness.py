@@ -188,7 +188,7 @@ def for_takeover(sites: Sites, host: str, now_ns: int) -> list[Item]:
     items = [_answers(target), *_standing(sites, target)]
     if target.status is None or not target.is_secondary:
         return items
-    items += [_consistent(sites, target), _fence(sites, target, now_ns), _loss(target, now_ns)]
+    items += [_consistent(sites, target), _fence(sites, target, now_ns), _loss(sites, target, now_ns)]
     best = sites.candidates()
     if best and best[0].position > target.position:
         items.append(Item("candidate", Mark.WARN, f"{best[0].host} holds more of the Primary's writes than {host}",
@@ -246,10 +246,15 @@ def contact_age_s(target: Site, now_ns: int) -> float | None:
     return max(0.0, (now_ns - announced.last_contact_ns) / 1e9)
 
 
-def _loss(target: Site, now_ns: int) -> Item:
+def _loss(sites: Sites, target: Site, now_ns: int) -> Item:
     """What is known to be lost, and since when nothing is known."""
     announced = target.status.announced if target.status is not None else None
     age_s = contact_age_s(target, now_ns)
+    living = sites.primary
+    link = living.link_status(target.host) if living is not None else None
+    if living is not None and link is not None and (link.behind_writes or link.behind_bytes):
+        return Item("loss", Mark.WARN, f"{link.behind_writes} writes, {format_size(link.behind_bytes)} and whatever "
+                    f"{living.host} goes on writing are not on {target.host}")
     if announced is None or age_s is None:
         return Item("loss", Mark.WARN, "not known: nothing was heard of the Primary since this RVG started",
                     "compare the candidates: --candidates")

@@ -30,6 +30,7 @@ class Rivals:
         self._emit = emit
         self._wall_ns = wall_ns
         self._theirs: SinceFork | None = None  # the other Primary's own count
+        self._found_asking = False  # the conflict became known while this host asked, before it served anybody
         self._counted: tuple[int, int] | None = None  # writes and bytes of this run when the fork was looked through
 
     def claim(self) -> Claim:
@@ -45,9 +46,10 @@ class Rivals:
         primary, header, journal = roles.primary, roles.header, roles.journal
         if primary is None or journal.failure is not None or not claim.history:
             return
+        asking = roles.asking is not None
         reaction = react(header.history, claim, end_lsn=journal.end_lsn,
-                         opened_lsn=NEVER_LSN if roles.asking is not None else primary.opened_lsn,
-                         in_conflict=header.primary_primary)
+                         opened_lsn=NEVER_LSN if asking else primary.opened_lsn,
+                         in_conflict=header.primary_primary and not (asking and self._found_asking))
         if reaction is Reaction.NONE:
             return
         newest = claim.history[-1]
@@ -84,6 +86,7 @@ class Rivals:
             return
         if not header.primary_primary:
             role_step(header.rvg, roles.state, RoleEvent.CONFLICT)
+            self._found_asking = roles.asking is not None
         header.primary_primary, header.rival = True, rival.model_dump()
         if roles.journal.try_save_header():
             self._emit("primary_primary", f"{rival.host} holds to reign {rival.generation}, too: both have writes "

@@ -10,8 +10,8 @@ import pytest
 from tests.unit.rds.hosts import DG, PRIMARY, SECONDARY, numbered
 from tests.unit.rds.role_hosts import NOW_NS, RVG, RoleHosts, roles, split
 from tests.unit.rds.test_plan_rds import refusal, silently
-from volrep.engine.api import RvgPromote
-from volrep.model.config import LinkConfig
+from volrep.engine.api import RvgInfo, RvgPromote
+from volrep.model.config import LinkConfig, RvgConfig
 from volrep.model.damage import MIXED, PREFIX, Salvage
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent
@@ -20,7 +20,7 @@ from volrep.model.status import LinkState, LinkStatus, Took
 from volrep.model.units import Reign
 from volrep.rds.drive import drive
 from volrep.rds.plan_failback import plan_elect, plan_fbsync, plan_makesec
-from volrep.rds.plan_roles import plan_migrate, plan_takeover
+from volrep.rds.plan_roles import plan_migrate, plan_serve, plan_takeover
 from volrep.rds.readiness import Item, Mark, for_migrate, for_takeover, ready
 from volrep.rds.sites import ACTING
 from volrep.rds.step import Plan
@@ -266,6 +266,32 @@ def test_a_takeover_says_what_is_lost_and_since_when_nothing_is_known() -> None:
     (item,) = [item for item in for_takeover(hosts.sites(), "tokyo", NOW_NS) if item.what == "loss"]
     assert (item.mark, item.says.startswith("3 writes, 1.5k that the Primary announced were not received")) == (
         Mark.WARN, True)
+
+
+def test_what_the_living_primary_has_and_the_target_lacks_is_lost_too() -> None:
+    hosts = roles("london", "tokyo")
+    hosts.ends["london"] += 3 * 512
+    (item,) = [item for item in for_takeover(hosts.sites(), "tokyo", NOW_NS) if item.what == "loss"]
+    assert (item.mark, item.says) == (
+        Mark.WARN, "3 writes, 1.5k and whatever london goes on writing are not on tokyo")
+
+
+def test_a_host_that_waits_is_not_made_to_serve_beside_a_primary() -> None:
+    class Waits(RoleHosts):
+        def _info(self, config: RvgConfig) -> RvgInfo:
+            info = super()._info(config)
+            if config.host == "london" and info.status is not None:
+                info.status.asking = ["tokyo"]
+            return info
+
+    hosts = split("london", "tokyo")
+    hosts.__class__ = Waits
+    with pytest.raises(VolrepError) as caught:
+        plan_serve(hosts.sites(), "")
+    assert (caught.value.id, "tokyo answers" in caught.value.text) == ("VR-1361", True)
+    hosts.silent.add("tokyo")
+    assert [(step.do.host, step.do.method) for step in plan_serve(hosts.sites(), "").steps] == [("london", "rvg.serve")]
+    assert not plan_serve(hosts.sites(), "tokyo").steps
 
 
 def test_a_primary_that_lives_is_not_duplicated_silently() -> None:
