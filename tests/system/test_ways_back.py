@@ -129,9 +129,75 @@ def test_makesec_alone_and_a_full_copy_that_gives_up_the_losers_writes(rds: Rds)
     assert "has given way already" in operator.volrep("-g", rds.dg, "-s", "makesec", rds.name, "tokyo").stderr
 
     said = operator.volrep("-g", rds.dg, "-a", "startrep", rds.name, "london", exit_code=3).stderr
-    assert "what london wrote since the fork is given up: 3 writes, 12k" in said
+    assert "given up: what london wrote since the fork: 3 writes, 12k" in said
     assert f"fbsync {rds.name} london" in said
     rds.volrep("-s", "-a", "-w", "startrep", rds.name, "london")
     rds.until_up_to_date()
     rds.assert_equal()
     assert copies(rds, "paris") == 0
+
+
+def split(rds: Rds) -> None:
+    """London (reign 1) and tokyo (reign 2) are both Primary, each with writes of its own; paris follows tokyo."""
+    bed = rds.bed
+    for other in ("tokyo", "paris"):
+        bed.cut_link("london", other)
+    write(rds, "london", 1, 2, 3)
+    takes_over(rds, "tokyo", "-f")
+    write(rds, "tokyo", 7)
+    wait_for(lambda: rds.path(bed.hosts["paris"], "hr_dv01").read_bytes()[7 * REGION] == 7, DEADLINE_S,
+             "paris to follow tokyo")
+    for other in ("tokyo", "paris"):
+        bed.restore_link("london", other)
+    wait_for(lambda: len([h for h in rds.show("printrvg", rds.name)["rds"][0]["hosts"] if h["split"]]) == 2, DEADLINE_S,
+             "both to know of the other Primary")
+
+
+def elected(rds: Rds, name: str) -> None:
+    rds.primary = rds.bed.hosts[name]
+    rds.secondaries = [other for other in rds.bed.hosts.values() if other is not rds.primary]
+
+
+def test_the_older_reign_is_elected_and_the_third_host_goes_back_with_the_loser(rds: Rds) -> None:
+    split(rds)
+    said = rds.bed.operator.volrep("-g", rds.dg, "--dry-run", "elect", rds.name, "london").stdout
+    assert "what tokyo wrote since the fork is overwritten: 1 writes, 4k" in said
+    assert "what paris holds is overwritten" in said
+    rds.volrep("-s", "-w", "elect", rds.name, "london")
+    elected(rds, "london")
+    rds.until_up_to_date()
+    rds.assert_equal()
+    assert rds.path(rds.bed.hosts["paris"], "hr_dv01").read_bytes()[7 * REGION] == 0
+    told = re.findall(r"(\w+): failback started, (\d+) bytes differ", rds.volrep("-H", "london", "events", rds.name))
+    assert {host: int(number) // REGION for host, number in told} == {"tokyo": 4, "paris": 4}
+
+
+def test_a_host_that_was_away_from_an_election_is_brought_back_by_fbsync(rds: Rds) -> None:
+    split(rds)
+    paris = rds.bed.hosts["paris"]
+    paris.engine.kill()
+    paris.kill_workers()
+    rds.volrep("-s", "makesec", rds.name, "london")  # the newer reign gives way to the older one
+    said = rds.bed.operator.volrep("-g", rds.dg, "-s", "-w", "fbsync", rds.name)
+    assert "tokyo" in said.stdout + said.stderr
+    elected(rds, "london")
+    paris.engine.start()
+    wait_for(lambda: [row for row in rds.status()["secondaries"] if row["host"] == "paris" and row["state"] == "STALE"],
+             DEADLINE_S, "london to meet paris")
+    assert "given up: what paris holds" in rds.bed.operator.volrep("-g", rds.dg, "-a", "startrep", rds.name, "paris",
+                                                                   exit_code=3).stderr
+    rds.volrep("-s", "-w", "fbsync", rds.name)  # the one host that is to be brought back need not be named
+    rds.until_up_to_date()
+    rds.assert_equal()
+
+
+def test_fbsync_said_before_the_old_primary_has_been_met_is_carried_out(rds: Rds) -> None:
+    part(rds, "london", 5)
+    takes_over(rds, "tokyo")
+    write(rds, "tokyo", 20)
+    returns(rds, "london")
+    wait_for(lambda: "london" in [h["host"] for h in rds.show("printrvg", rds.name)["rds"][0]["hosts"]
+                                  if h["fails_back"]], DEADLINE_S, "london to give way")
+    rds.volrep("-s", "-w", "fbsync", rds.name, "london")  # whatever its link is about to do
+    rds.until_up_to_date()
+    rds.assert_equal()

@@ -119,7 +119,7 @@ def startrep(run: Run) -> int:
     secondary = rds.choose_secondary(run.argument("secondary"))
     plan = plan_links.plan_startrep(rds, secondary, method)
     if plan.steps and (lost := plan_links.overwritten(rds, secondary)):
-        run.out.say(f"lost: what {secondary} wrote since the fork is given up: {lost}\n"
+        run.out.say(f"given up: {lost}\n"
                     f"only what differs is copied by: volrep -g {rds.dg} fbsync {rds.name} {secondary}")
         run.confirm(rvg=rds.name, host=secondary, lost=lost)
     run.carry_out(plan)

@@ -173,7 +173,8 @@ def _candidates(run: Run, sites: Sites) -> int:
 
 def fbsync(run: Run) -> int:
     sites, host = _sites(run), run.argument("secondary")
-    host = host or (sites.acting[0].host if len(sites.acting) == 1 else "")
+    back = sites.returning()
+    host = host or (back[0].host if len(back) == 1 else "")
     code = _do(run, sites, host, [], lambda: plan_failback.plan_fbsync(sites, host, run.fresh))
     return _wait(run, sites, host, code)
 
@@ -189,7 +190,7 @@ def makesec(run: Run) -> int:
 
 def elect(run: Run) -> int:
     sites, survivor = _sites(run), run.argument("primary")
-    losers = [site.host for site in (*sites.primaries, *sites.acting) if site.host != survivor]
+    losers = [site.host for site in plan_failback.giving_way(sites, survivor)]
     code = _do(run, sites, survivor, [], lambda: plan_failback.plan_elect(sites, survivor, run.fresh),
                typed=survivor, losers=" and ".join(losers) or "nobody")
     for host in losers:

@@ -181,7 +181,7 @@ TABLE = (
     # replication
     Verb("startrep", "replication", "start replication to a Secondary", "rds_verbs:startrep", (_RVG, _ANY_SECONDARY),
          (_AUTOSYNC, _BLANK, _CHECKPOINT, _FORCE, _WAIT), typed="{host}",
-         confirm="{host} is an acting Secondary of RVG {rvg}; what it wrote since the fork is given up: {lost}",
+         confirm="{host} goes back to the reign that RVG {rvg} has now; given up: {lost}",
          details="-a copies everything while applications run, -b says both sides are blank, -f says they are "
                  "identical already. It returns at once; -w waits until the Secondary is consistent."),
     Verb("stoprep", "replication", "stop replication: the Secondary goes STALE", "rds_verbs:stoprep",

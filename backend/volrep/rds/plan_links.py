@@ -18,6 +18,7 @@ from volrep.rds.plan_rds import start_step
 from volrep.rds.report import since_fork_words
 from volrep.rds.sites import ACTING
 from volrep.rds.step import Call, Plan, Step
+from volrep.rds.strays import fails_back, given_up_words
 from volrep.rds.world import Member, Rds, World
 
 
@@ -45,10 +46,14 @@ def plan_startrep(rds: Rds, secondary: str, method: StartMethod) -> Plan:
 
 
 def overwritten(rds: Rds, secondary: str) -> str:
-    """What an acting Secondary wrote that nobody else has, in words; "" for any other host."""
+    """What an acting Secondary, or one that has strayed, has and nobody else, in words; "" for any other host."""
     member = rds.member(secondary)
     status = member.info.status if member is not None else None
-    return since_fork_words(status.since_fork) if status is not None and ACTING in status.role_flags else ""
+    if member is None or status is None or not fails_back(rds, member):
+        return ""
+    if ACTING in status.role_flags:
+        return f"what {secondary} wrote since the fork: {since_fork_words(status.since_fork)}"
+    return f"what {secondary} holds: {given_up_words(rds.primary().info.status, member)}"
 
 
 def plan_stoprep(rds: Rds, secondary: str) -> Plan:

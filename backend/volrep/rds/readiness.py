@@ -13,6 +13,7 @@ from volrep.model.status import LinkState
 from volrep.model.units import format_duration, format_size, iso
 from volrep.rds.report import differences
 from volrep.rds.sites import Site, Sites
+from volrep.rds.strays import beyond_bytes
 
 CONTACT_S = 5.0  # a Primary speaks at least once a second: what was heard longer ago says nothing about now
 
@@ -163,17 +164,25 @@ def _follower(sites: Sites, other: Site, target: Site, *, equalized: bool) -> It
 
     `equalized`: the new Primary has everything when its reign begins, so that nobody can be ahead of it.
     """
-    name = other.host
+    name, rds = other.host, sites.rds
+    back = f"`volrep -g {rds.dg} fbsync {rds.name} {name}` afterwards"
+    if other.is_primary:
+        return Item(name, Mark.WARN, f"{name} is a Primary, too, and stays one",
+                    f"choose the survivor: `volrep -g {rds.dg} elect {rds.name} HOST`")
+    if other.acting:
+        return Item(name, Mark.WARN, f"{name} has writes of its own: it does not follow by itself", back)
     if other.member is None or other.problem:
         return Item(name, Mark.WARN, f"{name} does not follow now: {other.problem}",
                     "when it is there again it follows, without a copy as long as "
                     f"{target.host}'s SRL has what it lacks")
     if other.status is not None and not other.status.consistent:
         return Item(name, Mark.WARN, f"{name} is not consistent: its synchronization has to be started anew",
-                    f"`volrep -g {sites.rds.dg} -a startrep {sites.rds.name} {name}` afterwards")
-    if not equalized and other.is_secondary and other.position > target.position:
-        return Item(name, Mark.WARN, f"{name} is ahead of {target.host} and cannot follow it without a synchronization",
-                    f"take over on {name} instead")
+                    f"`volrep -g {rds.dg} -a startrep {rds.name} {name}` afterwards")
+    if not equalized and other.position > target.position:
+        return Item(name, Mark.WARN, f"{name} is ahead of {target.host} and does not follow it by itself",
+                    f"take over on {name} instead; or {back}")
+    if beyond_bytes(target.status, other.status):
+        return Item(name, Mark.WARN, f"{name} follows another reign than {target.host}", back)
     if target.link_to(name) is None or other.link_to(target.host) is None:
         return Item(name, Mark.WAIT, f"{name} follows; the link between {target.host} and {name} is made")
     return Item(name, Mark.OK, f"{name} follows, without a copy")
@@ -231,7 +240,9 @@ def _fence(sites: Sites, target: Site, now_ns: int) -> Item:
     name = _primary_of(sites, target) or "the Primary"
     age_s = contact_age_s(target, now_ns)
     if any(link.connected and link.remote_host == name for link in (target.status.links if target.status else [])):
-        return Item("Primary", Mark.FENCE, f"{name} does not answer here, but {target.host} is connected to it", remedy)
+        return Item("Primary", Mark.FENCE, f"{name} does not answer here, but {target.host} is connected to it",
+                    f"if it is lost, {target.host} misses it within {CONTACT_S:.0f} s: say it again then; if it lives: "
+                    f"{remedy}")
     heard = "" if age_s is None else f"; {target.host} last heard of it {format_duration(age_s)} ago"
     if age_s is not None and age_s < CONTACT_S:
         return Item("Primary", Mark.WARN, f"{name} does not answer{heard}", "wait a moment and look again")

@@ -17,6 +17,7 @@ from volrep.model.status import LinkState, LinkStatus, Rival, RvgStatus, SinceFo
 from volrep.model.units import format_size, iso
 from volrep.rds import pins
 from volrep.rds.sites import ACTING, PRIMARY_PRIMARY
+from volrep.rds.strays import fails_back
 from volrep.rds.world import Member, Rds, World
 
 Document = dict[str, Any]
@@ -39,14 +40,15 @@ def _rds(rds: Rds) -> Document:
     return {"dg": rds.dg, "rvg": rds.name, "rds_id": rds.rds_id,
             "primary": member_document(primaries[0], rds) if primaries else None,
             "secondaries": [member_document(m, rds) for m in (*primaries[1:], *rds.secondaries)],
-            "hosts": [_host(member) for member in rds.members],
+            "hosts": [_host(member, rds) for member in rds.members],
             "config_errors": config_errors(rds)}
 
 
-def _host(member: Member) -> Document:
+def _host(member: Member, rds: Rds) -> Document:
     """One host in a list to choose from."""
     flags, status = set(_flags(member)), member.info.status
     return {"host": member.host.name, "role": role_word(member), "split": PRIMARY_PRIMARY in flags,
+            "fails_back": fails_back(rds, member),
             "diverged": bool(flags & {ACTING, PRIMARY_PRIMARY}),
             "waiting": status is not None and bool(status.asking)}
 

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from volrep.model.errors import VolrepError
-from volrep.model.status import LinkState
+from volrep.model.status import LinkState, RvgStatus
 from volrep.model.units import format_duration, format_size, iso
 from volrep.rds.readiness import Item, Mark, contact_age_s, for_migrate, for_takeover, ready
 from volrep.rds.report import NOT_KNOWN, data_status, role_word, since_fork_document, since_fork_words
 from volrep.rds.sites import PRIMARY_PRIMARY, Site, Sites
 from volrep.rds.step import Call, Plan, Step
+from volrep.rds.strays import beyond_bytes, given_up_words
+from volrep.rds.world import Member
 
 Document = dict[str, Any]
 
@@ -124,7 +126,7 @@ def _together(steps: Sequence[Step]) -> str:
 
 def _after(sites: Sites, verb: str, host: str) -> dict[str, str]:
     """Host -> what it will be."""
-    words = {site.host: _follower_word(sites, site, host) for site in sites.others(host)}
+    words = {site.host: _follower_word(sites, verb, site, host) for site in sites.others(host)}
     old = [site.host for site in sites.primaries if site.host != host]
     if verb == "fbsync":
         return {site.host: "Secondary" for site in sites.all if site.host == host}
@@ -137,7 +139,9 @@ def _after(sites: Sites, verb: str, host: str) -> dict[str, str]:
     return words | {host: "Primary"}
 
 
-def _follower_word(sites: Sites, site: Site, host: str) -> str:
+def _follower_word(sites: Sites, verb: str, site: Site, host: str) -> str:
+    if verb == "elect" and (site.acting or beyond_bytes(sites[host].status, site.status)):
+        return "Secondary"
     if site.acting or site.problem:
         return "as now"
     ahead = sites.primary is None and site.position > sites[host].position
@@ -152,9 +156,18 @@ def _lost(sites: Sites, verb: str, host: str, items: list[Item]) -> list[str]:
         return ["nothing"]
     losers = [site for site in (*sites.primaries, *sites.acting) if (site.host == host) == (verb == "fbsync")]
     what = "stays until it is copied over" if verb == "makesec" else "is overwritten"
-    return [f"what {site.host} wrote since the fork {what}: "
-            f"{since_fork_words(site.status.since_fork if site.status is not None else None)}" for site in losers] or [
-        "nothing"]
+    lost = [f"what {site.host} wrote since the fork {what}: "
+            f"{since_fork_words(site.status.since_fork if site.status is not None else None)}" for site in losers]
+    return [*lost, *(f"what {member.host.name} holds {what}: {given_up_words(keeper, member)}"
+                     for keeper, member in _astray(sites, verb, host))] or ["nothing"]
+
+
+def _astray(sites: Sites, verb: str, host: str) -> list[tuple[RvgStatus | None, Member]]:
+    """(what the host that stays Primary is, a Secondary that holds log which is given up for it)."""
+    back = verb == "fbsync"
+    keeper = sites.primary.status if back and sites.primary is not None else sites[host].status
+    return [(keeper, site.member) for site in sites.secondaries if site.member is not None
+            and (not back or site.host == host) and beyond_bytes(keeper, site.status)]
 
 
 # ---- validate

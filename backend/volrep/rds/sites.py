@@ -13,6 +13,7 @@ from volrep.engine.api import HookList
 from volrep.model.config import LinkConfig, Role
 from volrep.model.hooks import HookEvent
 from volrep.model.status import LinkStatus, RoleFlag, RvgState, RvgStatus
+from volrep.rds.strays import fails_back
 from volrep.rds.world import Member, Rds, World
 
 ACTING, PRIMARY_PRIMARY = RoleFlag.ACTING_SECONDARY, RoleFlag.PRIMARY_PRIMARY
@@ -111,6 +112,10 @@ class Sites:
     @property
     def acting(self) -> list[Site]:
         return [site for site in self.all if site.acting]
+
+    def returning(self) -> list[Site]:
+        """Whom `fbsync` brings back: old Primaries, and Secondaries of a reign that was given up."""
+        return [site for site in self.all if site.member is not None and fails_back(self.rds, site.member)]
 
     def others(self, *hosts: str) -> list[Site]:
         return [site for site in self.all if site.host not in hosts]

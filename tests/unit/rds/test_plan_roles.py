@@ -19,7 +19,6 @@ from volrep.model.messages import engine as engine_messages
 from volrep.model.status import LinkState, LinkStatus, Took
 from volrep.model.units import Reign
 from volrep.rds.drive import drive
-from volrep.rds.plan_failback import plan_elect, plan_fbsync, plan_makesec
 from volrep.rds.plan_roles import plan_migrate, plan_serve, plan_takeover
 from volrep.rds.readiness import Item, Mark, for_migrate, for_takeover, ready
 from volrep.rds.sites import ACTING
@@ -373,72 +372,6 @@ def test_what_a_role_change_will_take_is_what_it_took_last_or_unknown() -> None:
     assert migrate(hosts).steps[0].estimate_s == 0.4
     hosts.ends["tokyo"] -= 1  # more is missing than was ever waited for
     assert migrate(hosts).steps[0].estimate_s is None
-
-
-# ---- and back
-
-
-def returned() -> RoleHosts:
-    hosts = lost("london", "tokyo")
-    drive(takeover(hosts), hosts, silently)
-    hosts.silent.clear()
-    hosts.rvgs["london", DG, RVG].role = SECONDARY
-    hosts.flags["london"] = [ACTING]
-    for (host, id_), _ in list(hosts.states.items()):
-        hosts.states[host, id_] = LinkState.STALE
-    hosts.calls.clear()
-    return hosts
-
-
-def test_fbsync_copies_back_to_the_one_acting_secondary() -> None:
-    hosts = returned()
-    plan = plan_fbsync(hosts.sites(), "", numbered())
-    drive(plan, hosts, silently)
-    assert hosts.follow[-1] == ("tokyo", "london", "failback")
-    assert "migrate hr_rvg london" in plan.notes[0]
-    assert plan_fbsync(hosts.sites(), "london", numbered()).steps == ()
-    hosts.flags["london"] = []
-    assert refusal(lambda: plan_fbsync(hosts.sites(), "", numbered())) == "VR-1363"
-    follows = plan_fbsync(hosts.sites(), "london", numbered())
-    assert follows.steps == ()
-    assert "london follows tokyo already" in follows.notes[0]
-    for (host, id_), _ in list(hosts.states.items()):
-        hosts.states[host, id_] = LinkState.STALE
-    assert refusal(lambda: plan_fbsync(hosts.sites(), "london", numbered())) == "VR-1362"
-    hosts.silent.add("london")
-    assert "london did not answer" in str(_raised(hosts))
-
-
-def _raised(hosts: RoleHosts) -> VolrepError:
-    with pytest.raises(VolrepError) as caught:
-        plan_fbsync(hosts.sites(), "", numbered())
-    return caught.value
-
-
-def test_elect_makes_the_loser_step_down_and_copies_to_it() -> None:
-    hosts = split("london", "tokyo")
-    hosts.hooks = {"london": ALL_HOOKS}
-    assert refusal(lambda: migrate(hosts)) == "VR-1360"
-    assert refusal(lambda: plan_fbsync(hosts.sites(), "", numbered())) == "VR-1364"
-    assert refusal(hosts.sites().rds.primary) == "VR-1364"
-    drive(plan_elect(hosts.sites(), "tokyo", numbered()), hosts, silently)
-    assert hosts.calls == ["london hook.run", "london rvg.makesec", "tokyo rvg.promote", "tokyo link.start"]
-    assert (hosts.primaries(), hosts.follow) == (["tokyo"], [("tokyo", "london", "failback")])
-    assert refusal(lambda: plan_elect(hosts.sites(), "london", numbered())) == "VR-1368"
-    hosts.flags["london"] = []
-    assert refusal(lambda: plan_elect(hosts.sites(), "tokyo", numbered())) == "VR-1365"
-
-
-def test_makesec_alone_leaves_the_copying_to_the_operator() -> None:
-    hosts = split("london", "tokyo")
-    plan = plan_makesec(hosts.sites(), "", "tokyo", numbered(), force=False)
-    drive(plan, hosts, silently)
-    assert hosts.calls == ["london rvg.makesec"]
-    assert "fbsync" in plan.notes[0]
-    assert plan_makesec(hosts.sites(), "london", "tokyo", numbered(), force=False).steps == ()
-    assert refusal(lambda: plan_makesec(hosts.sites(), "", "london", numbered(), force=False)) == "VR-1368"
-    assert refusal(lambda: plan_makesec(roles("london", "tokyo").sites(), "", "london", numbered(),
-                                        force=False)) == "VR-1362"
 
 
 
