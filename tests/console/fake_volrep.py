@@ -73,12 +73,13 @@ ANSWERS: dict[str, Any] = {
     "volume list": {"volumes": VOLUMES},
     "printrvg": {"rds": [{"dg": "hrdg", "rvg": "hr_rvg", "rds_id": "1", "primary": _host("london", "primary"),
                           "secondaries": [_host("tokyo", "secondary")], "config_errors": [],
-                          "hosts": [{"host": host, "role": role, "split": False, "diverged": False, "waiting": False}
+                          "hosts": [{"host": host, "role": role, "split": False, "diverged": False, "waiting": False,
+                                     "may_serve": False}
                                     for host, role in (("london", "Primary"), ("tokyo", "Secondary"))]}]},
     "exports": {"exports": []},
     "repstatus": {
         "dg": "hrdg", "rvg": "hr_rvg",
-        "primary": {"host": "london", "state": "ACTIVE", "volumes": 2,
+        "primary": {"host": "london", "role": "Primary", "state": "ACTIVE", "io": "enabled", "volumes": 2,
                     "srl": {"name": "hr_srl", "size_bytes": 1 << 27, "used_bytes": 50_000_000, "used_percent": 37.2}},
         "secondaries": [
             _secondary("tokyo", data_status="consistent, up-to-date", replication_status="replicating (connected)",

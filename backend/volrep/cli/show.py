@@ -23,7 +23,8 @@ def _rds(rds: Document, long: bool) -> str:
     if rds["primary"] is not None:
         lines += ["Primary:", _member(rds["primary"], long)]
     for secondary in rds["secondaries"]:
-        lines += ["Primary, too:" if secondary["role"] == "primary" else "Secondary:", _member(secondary, long)]
+        heading = "Primary, too:" if secondary["role"] == "primary" else "Secondary:"
+        lines += ["Primary that waits:" if secondary["asking"] else heading, _member(secondary, long)]
     if rds["config_errors"]:
         lines.append(_errors(rds["config_errors"]))
     return "\n".join(lines)
@@ -102,6 +103,9 @@ def _proved(secondary: Document) -> str:
     return f"LSN {proved['from_lsn']} to {proved['to_lsn']}" if proved["to_lsn"] else "not yet"
 
 
+_HEADINGS = {"Primary": "Primary, too:", "waiting Primary": "Primary that waits:"}
+
+
 def repstatus(document: Document, *, long: bool) -> str:
     lines = [f"Replicated Data Set: {document['rvg']}"]
     primary = document["primary"]
@@ -120,8 +124,8 @@ def repstatus(document: Document, *, long: bool) -> str:
                      ("Limits waited for", waits)]
         lines += ["Primary:", pairs(rows), *damage(primary["damage"], "", long=long)]
     for secondary in document["secondaries"]:
-        heading = "Primary, too:" if secondary["role"] == "Primary" else "Secondary:"
-        lines += ["", heading, pairs(_secondary(secondary, long)), *damage(secondary["damage"], "", long=long)]
+        lines += ["", _HEADINGS.get(secondary["role"], "Secondary:"), pairs(_secondary(secondary, long)),
+                  *damage(secondary["damage"], "", long=long)]
     if document["config_errors"]:
         lines += ["", _errors(document["config_errors"])]
     if long and document["events"]:
@@ -136,8 +140,7 @@ def _role(of: Document) -> list[tuple[str, object]]:
     if of["role_flags"]:
         rows.append(("Role", ", ".join(of["role_flags"])))
     if of["asking"]:
-        rows.append(("Waits for", f"{', '.join(of['asking'])} to answer before it serves; or `serve`, if you know that "
-                                  "none of them took over"))
+        rows.append(("Waits for", f"{', '.join(of['asking'])} to answer before it serves"))
     if (rival := of["superseded_by"]) is not None:
         since = f" since {rival['since'][:19]}" if rival["since"] else ""
         rows.append(("Superseded by" if "acting_secondary" in of["role_flags"] else "Other Primary",

@@ -46,11 +46,11 @@ def _rds(rds: Rds) -> Document:
 
 def _host(member: Member, rds: Rds) -> Document:
     """One host in a list to choose from."""
-    flags, status = set(_flags(member)), member.info.status
+    flags = set(_flags(member))
     return {"host": member.host.name, "role": role_word(member), "split": PRIMARY_PRIMARY in flags,
             "fails_back": fails_back(rds, member),
             "diverged": bool(flags & {ACTING, PRIMARY_PRIMARY}),
-            "waiting": status is not None and bool(status.asking)}
+            "waiting": member.waits, "may_serve": member.waits and rds.reigning is None}
 
 
 def _flags(member: Member) -> Sequence[str]:
@@ -58,9 +58,11 @@ def _flags(member: Member) -> Sequence[str]:
 
 
 def role_word(member: Member) -> str:
-    """For operators: an old Primary that was superseded is neither Primary nor Secondary."""
+    """For operators: an old Primary that was superseded is neither Primary nor Secondary; one that waits serves not."""
     if ACTING in _flags(member):
         return "acting Secondary"
+    if member.waits:
+        return "waiting Primary"
     return "Primary" if member.info.config.role is Role.PRIMARY else "Secondary"
 
 
@@ -123,8 +125,10 @@ def config_errors(rds: Rds) -> list[Document]:
     """What does not fit between the hosts of one data set: [{"host", "message"}]."""
     errors: list[Document] = []
     primaries = rds.primaries
-    if len(primaries) > 1 and not any(_conflict(m, rds) for m in primaries):
-        errors += [{"host": m.host.name, "message": "Primary-Primary configuration"} for m in primaries]
+    serving = [m for m in primaries if not m.waits]
+    if len(serving) > 1 and not any(_conflict(m, rds) for m in serving):
+        errors += [{"host": m.host.name, "message": "Primary-Primary configuration"} for m in serving]
+    errors += [{"host": m.host.name, "message": said} for m in rds.members if (said := waiting_words(m, rds))]
     if not primaries:
         errors.append({"host": "", "message": "no host that answers holds the Primary"})
     for host in rds.secondary_names():
@@ -153,6 +157,20 @@ def _conflict(member: Member, rds: Rds) -> str:
     what = f"acting Secondary: superseded by {other}" if ACTING in status.role_flags else \
         f"Primary-Primary configuration with {other}"
     return f"{what}{since}; {since_fork_words(status.since_fork)} of its own since the fork"
+
+
+def waiting_words(member: Member, rds: Rds) -> str:
+    """Why a Primary that has started does not serve yet, and the next move; "" when it does."""
+    status, reigns = member.info.status, rds.reigning
+    if status is None or not status.asking:
+        return ""
+    waits = f"waits for {', '.join(status.asking)} to answer before it serves"
+    if reigns is None:
+        return (f"{waits}: restore the network; or, if you know that none of them took over: "
+                f"volrep -g {rds.dg} serve {rds.name}")
+    name = reigns.host.name
+    return (f"{waits}; {name} is the Primary: restore the network between {name} and {member.host.name}, which then "
+            "gives way by itself")
 
 
 def reigning(rival: Rival, rds: Rds) -> str:
@@ -245,7 +263,7 @@ def _primary(member: Member, rds: Rds) -> Document:
     status, config = member.info.status, member.info.config
     srl = status.srl if status is not None else None
     used = srl.used_bytes if srl is not None else 0
-    return {"host": member.host.name, "rvg": config.name, "dg": config.dg,
+    return {"host": member.host.name, "rvg": config.name, "dg": config.dg, "role": role_word(member),
             "state": status.state.value if status is not None else NOT_KNOWN,
             "kstate": status.kstate.value if status is not None else "RECOVER",
             "flags": status.flags if status is not None else [], "damage": damage_document(status),
@@ -319,7 +337,7 @@ def data_status(link: LinkStatus | None, far: Member | None) -> str:
     if far_status is not None and "datavol_err" in far_status.flags:
         return "inconsistent"
     if far is not None and far.info.config.role is Role.PRIMARY:
-        return "diverged"
+        return NOT_KNOWN if far.waits else "diverged"
     if far_status is None and link.sync is None and link.state is LinkState.ACTIVE and not consistent:
         return NOT_KNOWN  # it is to follow a new Primary, which has not met it yet
     if link.sync is not None or not consistent:

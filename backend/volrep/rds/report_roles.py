@@ -12,7 +12,7 @@ from volrep.model.errors import VolrepError
 from volrep.model.status import LinkState, RvgStatus
 from volrep.model.units import format_duration, format_size, iso
 from volrep.rds.readiness import Item, Mark, contact_age_s, for_migrate, for_takeover, ready
-from volrep.rds.report import NOT_KNOWN, data_status, role_word, since_fork_document, since_fork_words
+from volrep.rds.report import NOT_KNOWN, data_status, role_word, since_fork_document, since_fork_words, waiting_words
 from volrep.rds.sites import PRIMARY_PRIMARY, Site, Sites
 from volrep.rds.step import Call, Plan, Step
 from volrep.rds.strays import beyond_bytes, given_up_words
@@ -47,12 +47,12 @@ def site_document(sites: Sites, site: Site, now_ns: int, after: str = "") -> Doc
         "connections": site.connections if status is not None and site.is_primary else None,
         "heard_s": round(age_s, 1) if age_s is not None else None, "safe_until": _safe_until(site),
         "since_fork": since_fork_document(status.since_fork) if status is not None else None,
-        "flags": list(site.flags), "problem": site.problem or waiting_for(site)}
+        "flags": list(site.flags), "problem": _problem(sites, site)}
 
 
 def problems(sites: Sites) -> list[Document]:
     """Apart from the columns of a picture, which would become as wide as these texts."""
-    return [{"host": site.host, "message": said} for site in sites.all if (said := site.problem or waiting_for(site))]
+    return [{"host": site.host, "message": said} for site in sites.all if (said := _problem(sites, site))]
 
 
 def _safe_until(site: Site) -> str:
@@ -61,10 +61,8 @@ def _safe_until(site: Site) -> str:
     return iso(announced.last_write_ns) if announced is not None and announced.last_write_ns else ""
 
 
-def waiting_for(site: Site) -> str:
-    """A Primary that has started and does not serve yet."""
-    asking = site.status.asking if site.status is not None else []
-    return f"waits for {', '.join(asking)} before it serves: restore the network, or serve" if asking else ""
+def _problem(sites: Sites, site: Site) -> str:
+    return site.problem or (waiting_words(site.member, sites.rds) if site.member is not None else "")
 
 
 def _data(sites: Sites, site: Site) -> str:
@@ -72,6 +70,8 @@ def _data(sites: Sites, site: Site) -> str:
         return NOT_KNOWN
     if site.acting:
         return "consistent, diverged" if site.status.consistent else "inconsistent"
+    if site.member is not None and site.member.waits and sites.rds.reigning is not None:
+        return NOT_KNOWN  # it and the one that reigns have not met
     if site.is_primary:
         return "diverged" if PRIMARY_PRIMARY in site.flags else "current"
     return data_status(sites.primary.link_status(site.host) if sites.primary is not None else None, site.member)

@@ -16,7 +16,7 @@ from volrep.model.errors import VolrepError
 from volrep.model.messages import hosts as host_messages
 from volrep.model.messages import rds as messages
 from volrep.model.messages import usage
-from volrep.model.status import Event, LinkStatus
+from volrep.model.status import Event, KState, LinkStatus, RoleFlag
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,20 @@ class Member:
     host: HostView
     info: RvgInfo
 
+    @property
+    def waits(self) -> bool:
+        """A Primary that has started and serves nobody before the other hosts have answered."""
+        return self.info.status is not None and bool(self.info.status.asking)
+
+    @property
+    def standing(self) -> tuple[bool, bool, int, bool]:
+        """Of a Primary: the lowest is the one that reigns. One that waits does not; of the others the newest."""
+        status = self.info.status
+        if status is None:
+            return True, True, 0, True
+        return (RoleFlag.ACTING_SECONDARY in status.role_flags, status.kstate is KState.RECOVER, -status.generation,
+                status.kstate is not KState.ENABLED)
+
     def link_to(self, remote_host: str) -> LinkConfig | None:
         return next((link for link in self.info.config.links if link.remote_host == remote_host), None)
 
@@ -65,7 +79,13 @@ class Rds:
 
     @property
     def primaries(self) -> list[Member]:
-        return [m for m in self.members if m.info.config.role is Role.PRIMARY]
+        """Whoever reigns first: an old Primary that is back and waits stands behind the one that took over."""
+        return sorted((m for m in self.members if m.info.config.role is Role.PRIMARY), key=lambda m: m.standing)
+
+    @property
+    def reigning(self) -> Member | None:
+        """The Primary that serves, or did until it failed; None when nobody does, or whoever could still waits."""
+        return next((m for m in self.primaries if not m.waits), None)
 
     @property
     def secondaries(self) -> list[Member]:

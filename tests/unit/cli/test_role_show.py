@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.unit.rds.hosts import DG, PRIMARY, SECONDARY, numbered
-from tests.unit.rds.role_hosts import NOW_NS, RVG, roles, split
+from tests.unit.rds.role_hosts import NOW_NS, RVG, returned_and_waiting, roles, split
 from volrep.cli import role_show, show
 from volrep.model.hooks import HookEvent
 from volrep.model.status import LinkState, Rival, SinceFork, Took
@@ -193,3 +193,44 @@ def test_the_other_primary_is_never_the_host_itself_though_its_history_has_the_o
     errors = {e["host"]: e["message"] for e in report.repstatus(world, world.rds(DG, RVG))["config_errors"]}
     assert errors["paris"].startswith("Primary-Primary configuration with tokyo;")
     assert errors["tokyo"].startswith("Primary-Primary configuration with paris;")
+
+
+def test_a_primary_that_waits_is_never_shown_as_the_primary_beside_the_one_that_reigns() -> None:
+    hosts = returned_and_waiting()
+    world = hosts.world()
+    rds = world.rds(DG, RVG)
+    document = report.repstatus(world, rds)
+    assert document["primary"]["host"] == "tokyo"
+    assert [(row["host"], row["role"], row["data_status"]) for row in document["secondaries"]] == [
+        ("london", "waiting Primary", "N/A"), ("paris", "Secondary", "consistent, stale")]
+    (london,) = document["config_errors"][:1]
+    assert london == {"host": "london", "message": (
+        "waits for tokyo to answer before it serves; tokyo is the Primary: restore the network between tokyo and "
+        "london, which then gives way by itself")}
+    text = show.repstatus(document, long=False)
+    assert [line for line in lines(text) if line.endswith(("Primary:", "Secondary:", "too:", "waits:"))] == [
+        "Primary:", "Primary that waits:", "Secondary:"]
+    assert "Waits for: tokyo to answer before it serves" in lines(text)
+    assert "serve`" not in text  # it would be refused, or make two Primaries
+    printed = report.printrvg(world, [rds])
+    assert printed["rds"][0]["primary"]["host"] == "tokyo"
+    assert [host["may_serve"] for host in printed["rds"][0]["hosts"] if host["waiting"]] == [False]
+    assert "Primary that waits:" in lines(show.printrvg(printed, long=False))
+    validated = report_roles.validate(hosts.sites(), NOW_NS)
+    assert [(site["role"], site["data"]) for site in validated["sites"] if site["host"] == "london"] == [
+        ("waiting Primary", "N/A")]
+    assert "tokyo is the Primary: restore" in validated["problems"][0]["message"]
+
+
+def test_a_primary_that_waits_alone_is_the_primary_and_may_be_let_serve() -> None:
+    hosts = roles("london", "tokyo")
+    hosts.asking["london"] = ["tokyo"]
+    hosts.silent.add("tokyo")
+    world = hosts.world()
+    document = report.repstatus(world, world.rds(DG, RVG))
+    assert (document["primary"]["host"], document["primary"]["io"]) == ("london", "disabled")
+    hosts_shown = report.printrvg(world, [world.rds(DG, RVG)])["rds"][0]["hosts"]
+    assert [host["may_serve"] for host in hosts_shown if host["waiting"]] == [True]
+    (waits,) = [error["message"] for error in document["config_errors"] if error["host"] == "london"]
+    assert waits == ("waits for tokyo to answer before it serves: restore the network; or, if you know that none of "
+                     "them took over: volrep -g hrdg serve hr_rvg")

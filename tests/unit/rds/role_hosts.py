@@ -16,7 +16,7 @@ from volrep.model.damage import Salvage
 from volrep.model.errors import VolrepError
 from volrep.model.hooks import HookEvent, HookReport, HookResult, HookRun
 from volrep.model.messages import engine as engine_messages
-from volrep.model.status import Announced, LinkState, LinkStatus, Took, VolumeStatus
+from volrep.model.status import Announced, KState, LinkState, LinkStatus, Took, VolumeStatus
 from volrep.model.units import Reign
 from volrep.model.worker import PromoteHow
 from volrep.rds.sites import ACTING, PRIMARY_PRIMARY, Sites, sites_of
@@ -42,6 +42,7 @@ class RoleHosts(Hosts):
         self.tails = dict.fromkeys(like.names, 0)
         self.salvage: dict[str, Salvage] = {}  # of hosts whose damaged log was cut
         self.missing = dict.fromkeys(like.names, 0)
+        self.asking: dict[str, list[str]] = {}  # a Primary that waits -> whom it waits for
         self.histories: dict[str, list[Reign]] = {}
         self.took: dict[str, dict[str, Took]] = {}
         self.last_primary = like.names[0]
@@ -71,6 +72,8 @@ class RoleHosts(Hosts):
                           announced=announced if config.role is Role.SECONDARY and host != self.last_primary else None)
         made.salvage = self.salvage.get(host)
         made.history = self.histories.get(host, [])
+        if host in self.asking:
+            made.asking, made.kstate = self.asking[host], KState.RECOVER
         made.srl.end_lsn = made.srl.durable_lsn = self.ends[host]
         return RvgInfo(config=config, status=made, took=self.took.get(host, {}))
 
@@ -156,3 +159,13 @@ def split(*names: str) -> RoleHosts:
         hosts.flags[name] = [PRIMARY_PRIMARY]
     return hosts
 
+
+
+def returned_and_waiting() -> RoleHosts:
+    """Tokyo has taken over, cut off from london, which has started again and asks it before it serves."""
+    hosts = roles("london", "tokyo", "paris")
+    hosts.rvgs["tokyo", DG, RVG].role = Role.PRIMARY
+    hosts.generations["tokyo"] = 2
+    hosts.asking["london"] = ["tokyo"]
+    hosts.disconnected.add("london")
+    return hosts
