@@ -158,6 +158,15 @@ SCENARIOS: dict[str, Scenario] = {
         "the role moves between hosts whose disks fail, fill up and are slow", replace(_BASE, roles=True),
         {**_LIFE, "takeover": 3.0, "migrate": 3.0, "isolate": 1.0, "kill_soon": 2.0, "disk_error": 3.0,
          "slow_disk": 2.0, "cut_all": 1.0}, vary=_rolling),
+    "resync-source-becomes-target": Scenario(
+        "failbacks that take long: their source dies or is cut off amid them, and another host takes over",
+        replace(_BASE, roles=True, volume_bytes=(192 << 10, 64 << 10), window_bytes=8 << 10,
+                load=replace(Load(), hot=0.0)),
+        {"takeover": 6.0, "kill": 4.0, "isolate": 3.0, "role_link": 2.0, "cut": 2.0, "probe": 12.0}, vary=_rolling),
+    "twopc-abort-connect": Scenario(
+        "connections that die amid every step of a change of roles", replace(_BASE, roles=True),
+        {"migrate": 5.0, "takeover": 2.0, "break": 14.0, "cut": 6.0, "flip": 2.0, "kill_soon": 1.0, "probe": 6.0},
+        vary=_rolling),
     "startup-alone": Scenario(
         "a Primary that was superseded starts without network: it serves or waits, and hears when the network is back",
         replace(_BASE, roles=True, seconds=40.0, load=Load(clients=1, pause_s=0.6, burst=2)), {"probe": 4.0},
