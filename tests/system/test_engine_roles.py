@@ -29,6 +29,10 @@ def demote(engine: Engine) -> int:
     return int(engine.client.call("rvg.demote", RvgDemote(dg="dg", rvg="rvg")).end_lsn)
 
 
+def exports_closed(engine: Engine) -> list[str]:
+    return [export.closed for export in engine.client.call("export.list").exports]
+
+
 def promote(engine: Engine, end_lsn: int, reign: str = "a" * 16) -> None:
     engine.client.call("rvg.promote", RvgPromote(dg="dg", rvg="rvg", how=PromoteHow.MIGRATE, new_reign=reign,
                                                  expect_lsn=end_lsn))
@@ -37,8 +41,11 @@ def promote(engine: Engine, end_lsn: int, reign: str = "a" * 16) -> None:
 def test_the_configuration_follows_the_role(engine: Engine) -> None:
     engine.make_rvg()
     assert engine.rvg().config.role is Role.PRIMARY
+    assert engine.client.call("export.add", ExportAdd(dg="dg", volume="dv")).closed == ""
+    assert exports_closed(engine) == [""]
     end_lsn = demote(engine)
     assert demote(engine) == end_lsn
+    assert exports_closed(engine) == ["london is a Secondary"]
     assert engine.rvg().config.role is Role.SECONDARY
     with pytest.raises(VolrepError, match="VR-1752"):
         engine.client.call("export.add", ExportAdd(dg="dg", volume="dv"))
@@ -48,7 +55,7 @@ def test_the_configuration_follows_the_role(engine: Engine) -> None:
     assert info.config.role is Role.PRIMARY
     assert info.status is not None
     assert [r.generation for r in info.status.history] == [1, 2]
-    engine.client.call("export.add", ExportAdd(dg="dg", volume="dv"))
+    assert exports_closed(engine) == [""]
     methods = [entry.method for entry in engine.client.call("history.list").entries]
     assert methods.count("rvg.demote") == 2
 

@@ -109,6 +109,9 @@ def test_a_primary_that_asks_its_peers_waits_for_them_or_for_the_operator(rds: R
     london.kill_workers()
     wait_for(lambda: role(rds, "london")["waiting"], DEADLINE_S, "london to wait for tokyo")
     assert rds.status()["primary"]["asking"] == ["tokyo"]
+    assert [row["closed"] for row in rds.show("exports")["exports"]] == [
+        "london waits for tokyo to answer before it serves"]
+    assert "closed on london: london waits for tokyo" in rds.volrep("exports")
     rds.volrep("-s", "serve", rds.name)
     wait_for(lambda: not role(rds, "london")["waiting"], DEADLINE_S, "london to serve")
     write(rds, b"x")

@@ -27,6 +27,8 @@ def export(run: Run) -> int:
             run.out.json(_export_row(host, made))
         else:
             run.out.print(made.uri)
+            if made.closed:
+                run.out.say(f"note: nobody can use it now: {made.closed}")
     return Exit.DONE
 
 
@@ -38,7 +40,7 @@ def unexport(run: Run) -> int:
 
 def _export_row(host: str, info: ExportInfo) -> dict[str, Any]:
     return {"host": host, "dg": info.dg, "rvg": info.rvg, "volume": info.config.volume, "uri": info.uri,
-            "connections": info.connections}
+            "connections": info.connections, "closed": info.closed}
 
 
 def exports(run: Run) -> int:
@@ -56,9 +58,16 @@ def exports(run: Run) -> int:
     if run.as_json:
         run.out.json({"exports": rows})
     else:
-        run.out.print(table(("HOST", "DG", "VOLUME", "CONNECTIONS", "DEVICE", "URI"), [
-            (r["host"], r["dg"], r["volume"], r["connections"], r["device"] or "-", r["uri"]) for r in rows]))
+        run.out.print(_listing(rows))
     return Exit.DONE
+
+
+def _listing(rows: list[dict[str, Any]]) -> str:
+    """Why an export is closed stands below: in a column it would push the others apart."""
+    shown = table(("HOST", "DG", "VOLUME", "STATE", "CONNECTIONS", "DEVICE", "URI"), [
+        (r["host"], r["dg"], r["volume"], "closed" if r["closed"] else "open", r["connections"], r["device"] or "-",
+         r["uri"]) for r in rows])
+    return "\n".join([shown, *dict.fromkeys(f"closed on {r['host']}: {r['closed']}" for r in rows if r["closed"])])
 
 
 def _device(attached: AttachInfo | None) -> dict[str, Any]:

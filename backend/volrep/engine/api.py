@@ -235,6 +235,7 @@ class ExportInfo(Shape):
     config: ExportConfig
     uri: str
     connections: int
+    closed: str = ""  # why nobody listens there now
 
 
 class ExportList(Shape):

@@ -14,7 +14,7 @@ from volrep.model.config import ExportConfig, Role
 from volrep.model.errors import VolrepError
 from volrep.model.messages import access
 from volrep.model.messages import engine as messages
-from volrep.model.status import RvgStatus
+from volrep.model.status import RoleFlag, RvgStatus
 from volrep.model.worker import Nothing
 
 EXPORTS_MAX = 8  # of one volume: a unix socket and a few addresses
@@ -27,6 +27,25 @@ def export_uri(export: ExportConfig) -> str:
     if kind == "unix":
         return f"nbd+unix:///{export.volume}?socket={quote(where)}"
     return f"nbd://{where}/{export.volume}"
+
+
+def closed_because(status: RvgStatus | None, problem: str, export: ExportConfig) -> str:
+    """Why nobody listens at an export; "" when somebody does. `problem`: why there is no status."""
+    if status is None:
+        return f"its RVG is not running: {problem}" if problem else "its RVG is not running"
+    _, _, where = export.listen.partition(":")
+    end = f"?socket={quote(where)}" if export.listen.startswith("unix:") else \
+        f":{where.rpartition(':')[2]}/{quote(export.volume, safe='')}"
+    if any(uri.endswith(end) for volume in status.volumes if volume.name == export.volume for uri in volume.exported):
+        return ""
+    if RoleFlag.ACTING_SECONDARY in status.role_flags:
+        other = status.superseded_by.host if status.superseded_by is not None else ""
+        return f"{status.host} is an acting Secondary: superseded" + (f", as {other} says" if other else "")
+    if status.role is Role.SECONDARY:
+        return f"{status.host} is a Secondary"
+    if status.asking:
+        return f"{status.host} waits for {', '.join(status.asking)} to answer before it serves"
+    return status.reason or "nobody listens there; the events say why"
 
 
 def check_listen(listen: str) -> str:
@@ -72,10 +91,10 @@ async def add(host: Host, request: ExportAdd, client: str) -> ExportInfo:
                 raise supervisor.absent()
             await host.change_rvg(rvg, Change("export.add", request, client),
                                   lambda: host.store.set_exports(request.dg, request.volume, [*present, listen]))
-        status, _ = await supervisor.status()
+        status, problem = await supervisor.status()
     config = ExportConfig(volume=request.volume, listen=listen)
     return ExportInfo(dg=rvg.dg, rvg=rvg.name, config=config, uri=export_uri(config),
-                      connections=connections(status, request.volume))
+                      connections=connections(status, request.volume), closed=closed_because(status, problem, config))
 
 
 def _check_room(host: Host, volume: str, listen: str, present: list[str]) -> None:
@@ -125,13 +144,15 @@ def check_detached(host: Host, dg: str, volumes: list[str]) -> None:
 async def list_exports(host: Host, request: Scope, _client: str) -> ExportList:
     """`name` may be a volume or an RVG."""
     listed = []
-    statuses: dict[tuple[str, str], RvgStatus | None] = {}
+    statuses: dict[tuple[str, str], tuple[RvgStatus | None, str]] = {}
     for dg, export in host.store.exports(request.dg):
         rvg = data_rvg(host, dg, export.volume)
         if request.name not in ("", export.volume, rvg.name):
             continue
         if (dg, rvg.name) not in statuses:
-            statuses[dg, rvg.name] = (await host.supervisor(rvg).status())[0]
+            statuses[dg, rvg.name] = await host.supervisor(rvg).status()
+        status, problem = statuses[dg, rvg.name]
         listed.append(ExportInfo(dg=dg, rvg=rvg.name, config=export, uri=export_uri(export),
-                                 connections=connections(statuses[dg, rvg.name], export.volume)))
+                                 connections=connections(status, export.volume),
+                                 closed=closed_because(status, problem, export)))
     return ExportList(exports=listed)

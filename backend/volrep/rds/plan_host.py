@@ -20,7 +20,7 @@ from volrep.model.messages import rds as messages
 from volrep.model.messages import usage
 from volrep.model.units import format_size
 from volrep.rds.step import Call, Plan, Step
-from volrep.rds.world import World
+from volrep.rds.world import Member, World
 
 
 def acting_host(world: World, host: str, local: str, verb: str) -> str:
@@ -33,12 +33,16 @@ def acting_host(world: World, host: str, local: str, verb: str) -> str:
 
 
 def host_of_data_volume(world: World, dg: str, volume: str, host: str) -> str:
-    """Where the volume belongs to a Primary RVG. Raises VR-1323, VR-1324."""
+    """Where the volume belongs to a Primary RVG; one that waits counts only when no other does.
+
+    Raises VR-1323, VR-1324.
+    """
     if host:
         return world.host(host).name
-    found = [view.name for view in world.answering() for info in view.rvgs
-             if info.config.dg == dg and info.config.role is Role.PRIMARY
-             and volume in [v.name for v in info.config.volumes]]
+    primaries = [Member(view, info) for view in world.answering() for info in view.rvgs
+                 if info.config.dg == dg and info.config.role is Role.PRIMARY
+                 and volume in [v.name for v in info.config.volumes]]
+    found = [m.host.name for m in primaries if not m.waits] or [m.host.name for m in primaries]
     if len(found) > 1:
         raise VolrepError(messages.ON_SEVERAL, volume=volume, dg=dg, hosts=", ".join(found))
     if not found:
