@@ -13,7 +13,8 @@ from typing import Any
 
 
 def _host(name: str, rvg_role: str) -> dict[str, Any]:
-    link = {"name": "rlk_tokyo_hr_rvg", "remote_host": "tokyo", "state": "ACTIVE", "kstate": "CONNECT",
+    link = {"name": "rlk_tokyo_hr_rvg", "remote_host": "tokyo", "remote_role": "Secondary", "fails_back": False,
+            "state": "ACTIVE", "kstate": "CONNECT",
             "attributes": {"synchronous": "override", "sync_ack": "network", "encryption": "tls"}}
     return {"host": name, "rvg": "hr_rvg", "dg": "hrdg", "role": rvg_role, "startup": "serve",
             "state": "ACTIVE", "kstate": "ENABLED",

@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.console.conftest import Fake
-from tests.console.fake_volrep import REVIEWS
+from tests.console.fake_volrep import ANSWERS, REVIEWS
 from tests.console.test_commands import plain
 from volrep.tui.console import Console, screen_text
 from volrep.tui.dialog import DialogScreen
@@ -352,6 +352,26 @@ async def test_line_mode_shows_the_review_as_text_first(fake: Fake, tmp_path: Pa
     said = await plain(fake, tmp_path, "migrate_select", "tokyo", "r", "yes", "<")
     assert said.index("$ volrep --dry-run -g hrdg -s migrate hr_rvg tokyo") < said.index("type yes to go on")
     assert [words[0] for words in fake.called()] == ["--dry-run", "-g"]
+
+
+async def test_an_old_primary_that_is_to_be_started_is_led_to_fail_back(console: Make, fake: Fake) -> None:
+    answer = json.loads(json.dumps(ANSWERS["printrvg"]))
+    (rds,) = answer["rds"]
+    rds["primary"]["links"][0] |= {"state": "STALE", "remote_role": "acting Secondary", "fails_back": True}
+    rds["hosts"][1] |= {"role": "acting Secondary", "fails_back": True}
+    fake.answer("printrvg", answer)
+    app = console("startrep_select")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, on(app, DialogScreen))
+        await until(pilot, shows(app, "fbsync hr_rvg tokyo"))
+        assert "[fbsync]" in screen_text(app)
+        assert app.catalogue.parents["fbsync"] == "fbsync_select"  # its place in the tree stays
+    app = console("startrep")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, shows(app, "startrep hr_rvg"))
+        await pilot.press("down", "down", "f4")
+        await until(pilot, shows(app, "is brought back by fail back"))
+    assert fake.called() == []
 
 
 async def test_f3_pressed_twice_goes_two_screens_back(console: Make) -> None:

@@ -80,12 +80,19 @@ def member_document(member: Member, rds: Rds) -> Document:
         "volumes": [{"name": v.name, "size_bytes": v.size_bytes} for v in config.volumes],
         "srl": {"name": config.srl.name, "size_bytes": config.srl.size_bytes},
         "links": [{"name": link.name, "remote_host": link.remote_host, "remote_address": link.remote_address,
-                   "remote_port": link.remote_port,
+                   "remote_port": link.remote_port, **_remote(link.remote_host, rds),
                    "state": said[link.link_id].state.value if link.link_id in said else NOT_KNOWN,
                    "kstate": said[link.link_id].kstate.value if link.link_id in said else NOT_KNOWN,
                    "flags": said[link.link_id].flags if link.link_id in said else [],
                    "attributes": effective(link.attributes)} for link in config.links],
     }
+
+
+def _remote(host: str, rds: Rds) -> Document:
+    """What a link leads to, as far as its host answers."""
+    far = rds.member(host)
+    return {"remote_role": role_word(far) if far is not None else NOT_KNOWN,
+            "fails_back": far is not None and fails_back(rds, far)}
 
 
 def damage_document(status: RvgStatus | None) -> Document | None:

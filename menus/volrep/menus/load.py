@@ -52,14 +52,15 @@ class Catalogue:
 
     @cached_property
     def parents(self) -> Mapping[str, str]:
-        """Screen -> the screen it is first reached from (breadth first from the root)."""
+        """Screen -> the screen it is first reached from (breadth first from the root, by routes only what is left)."""
         found: dict[str, str] = {}
-        queue = [ROOT]
-        for at in queue:
-            for target in targets(self.screens[at]):
-                if target not in found and target != ROOT:
-                    found[target] = at
-                    queue.append(target)
+        for reached in (_straight, targets):
+            queue = [ROOT, *found]
+            for at in queue:
+                for target in reached(self.screens[at]):
+                    if target not in found and target != ROOT:
+                        found[target] = at
+                        queue.append(target)
         return found
 
     def trail(self, name: str) -> list[Screen]:
@@ -69,6 +70,11 @@ class Catalogue:
             at = self.parents[at]
             trail.insert(0, self.screens[at])
         return trail
+
+
+def _straight(screen: Screen) -> list[str]:
+    """Where it leads when nothing special was chosen."""
+    return [screen.next] if isinstance(screen, Selector) and screen.next else targets(screen)
 
 
 def targets(screen: Screen) -> list[str]:

@@ -51,6 +51,18 @@ def test_fbsync_copies_back_to_the_one_acting_secondary() -> None:
     assert "london did not answer" in str(_raised(hosts))
 
 
+def test_a_link_says_that_its_other_end_is_brought_back_by_a_failback() -> None:
+    hosts = returned()
+    world = hosts.world()
+    (rds,) = report.printrvg(world, [world.rds(DG, RVG)])["rds"]
+    assert [(link["remote_host"], link["remote_role"], link["fails_back"]) for link in rds["primary"]["links"]] == [
+        ("london", "acting Secondary", True)]
+    hosts.silent.add("london")
+    world = hosts.world()
+    (rds,) = report.printrvg(world, [world.rds(DG, RVG)])["rds"]
+    assert [(link["remote_role"], link["fails_back"]) for link in rds["primary"]["links"]] == [("N/A", False)]
+
+
 def _raised(hosts: RoleHosts) -> VolrepError:
     with pytest.raises(VolrepError) as caught:
         plan_fbsync(hosts.sites(), "", numbered())
