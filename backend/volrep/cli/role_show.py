@@ -99,11 +99,15 @@ def candidates(document: Document) -> str:
 
 def divergence(document: Document) -> str:
     since = document["since_fork"]
+    if not document["fork_lsn"]:
+        strayed = document["strayed"]
+        return f"{document['host']}: no fork is known" + (
+            f"; it holds {strayed}" if strayed else ": every host that it has met shares its history")
     lines = [f"{document['host']}: fork at LSN {document['fork_lsn']}"]
     if since is not None:
-        times = f"from {since['first'] or '-'} to {since['last'] or '-'}"
         known = "" if since["complete"] else " (not all of it is known)"
-        lines.append(f"since then {since['writes']} writes, {format_size(since['bytes'])}, {times}{known}")
+        lines.append(f"since then {since['writes']} writes, {format_size(since['bytes'])}{known}")
+        lines += [f"{name + ':':<6} {since[name]}" for name in ("first", "last") if since[name]]
     lines.append(table(("VOLUME", "WRITES", "WRITTEN", "REGIONS"), [
         (v["name"], v["writes"], format_size(v["bytes"]), format_size(v["regions_bytes"]))
         for v in document["volumes"]]))

@@ -18,6 +18,7 @@ from volrep.rds import plan_failback, plan_roles, report, report_roles
 from volrep.rds.readiness import Item, Mark, for_migrate, for_takeover
 from volrep.rds.sites import Sites, sites_of
 from volrep.rds.step import Plan
+from volrep.rds.strays import given_up_words, has_strayed
 
 REGIONS_SHOWN = 1000  # of a listing, unless --limit says another number
 
@@ -111,7 +112,7 @@ def divergence(run: Run) -> int:
     found = run.fleet.call(host, "rvg.divergence", RvgDivergenceOf(dg=rds.dg, rvg=rds.name,
                                                                    after=run.number("after", 0), limit=limit))
     document = {"dg": rds.dg, "rvg": rds.name, "host": host, **found.model_dump(mode="json"),
-                "since_fork": report.since_fork_document(found.since_fork)}
+                "since_fork": report.since_fork_document(found.since_fork), "strayed": _strayed(sites, host)}
     if not listed:
         document |= {"regions": [], "next": 0}
     if run.as_json:
@@ -121,6 +122,14 @@ def divergence(run: Run) -> int:
     if document["next"]:
         run.out.say(f"there are more: --after {found.next}")
     return Exit.DONE
+
+
+def _strayed(sites: Sites, host: str) -> str:
+    """What a Secondary holds of a reign that was given up, in words; its own host knows of no fork."""
+    primary, member = sites.primary, sites[host].member
+    if primary is None or primary.member is None or member is None or not has_strayed(primary.member, member):
+        return ""
+    return given_up_words(primary.status, member)
 
 
 # ---- moving the role

@@ -234,3 +234,25 @@ def test_a_primary_that_waits_alone_is_the_primary_and_may_be_let_serve() -> Non
     (waits,) = [error["message"] for error in document["config_errors"] if error["host"] == "london"]
     assert waits == ("waits for tokyo to answer before it serves: restore the network; or, if you know that none of "
                      "them took over: volrep -g hrdg serve hr_rvg")
+
+
+SINCE = {"writes": 12, "bytes": 49152, "first": "2026-01-02T03:04:05.000+00:00",
+         "last": "2026-01-02T03:05:06.000+00:00", "complete": True}
+LISTED = {"host": "london", "fork_lsn": 4096, "since_fork": SINCE, "strayed": "", "regions": [], "volumes": [
+    {"name": "dv01", "writes": 12, "bytes": 49152, "regions_bytes": 1 << 20}]}
+
+
+def test_divergence_says_since_when_within_80_columns() -> None:
+    text = role_show.divergence(LISTED)
+    assert lines(text)[:4] == ["london: fork at LSN 4096", "since then 12 writes, 48k",
+                               "first: 2026-01-02T03:04:05.000+00:00", "last: 2026-01-02T03:05:06.000+00:00"]
+    assert "dv01 12 48k 1m" in lines(text)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_divergence_without_a_fork_says_that_there_is_none() -> None:
+    none = LISTED | {"fork_lsn": 0, "since_fork": None, "volumes": []}
+    assert role_show.divergence(none) == "london: no fork is known: every host that it has met shares its history"
+    strayed = none | {"strayed": "12k of the log of a reign that is given up"}
+    assert role_show.divergence(strayed) == \
+        "london: no fork is known; it holds 12k of the log of a reign that is given up"
