@@ -20,6 +20,7 @@ from volrep.nbd import wire
 from volrep.nbd.connection import Connection
 from volrep.nbd.exports import ExportInfo
 from volrep.nbd.transmission import Request
+from volrep.ports.files import BlockFile
 from volrep.rvg.primary import Primary
 
 if TYPE_CHECKING:
@@ -159,6 +160,18 @@ class Client:
         found = bytes(data)  # a read without a flush in the same turn may change: so it is taken here
         self._answers.append(lambda: self._read(cookie, offset, found))
 
+    def reply_read_from(self, cookie: bytes, offset: int, length: int, file: BlockFile) -> None:
+        def answer() -> None:
+            data = bytearray(length)
+            try:
+                file.read_into([memoryview(data)], offset)  # whenever the client takes it
+            except OSError as error:
+                self.close(f"half an answer cannot become an error: {error}")
+            else:
+                self._read(cookie, offset, bytes(data))
+
+        self._answers.append(answer)
+
     def reply_block_status(self, cookie: bytes, extents: Sequence[tuple[int, int]]) -> None:
         raise AssertionError("nobody asked for block status")
 
@@ -170,7 +183,8 @@ class Client:
         self._oracle.observe(self._process)
         answers, self._answers = self._answers, []
         for answer in answers:
-            answer()
+            if not self.closed:
+                answer()
         self._oracle.completed_some(self._process)
 
     def _take(self, cookie: bytes) -> Wish:

@@ -183,6 +183,9 @@ class SimFile:
             return -1
         return self.read_into(buffers, offset)
 
+    def is_cached(self, offset: int, length: int) -> bool:
+        return self.disk.random.random() >= self.disk.trouble.cold
+
     def write(self, buffers: Sequence[Buffer], offset: int, *, durable: bool = False) -> None:
         data = b"".join(buffers)
         assert 0 <= offset <= self.size_bytes - len(data), f"{self.path}: write beyond the end"

@@ -12,12 +12,13 @@ from types import ModuleType
 
 from volrep.link import receiver, sender
 from volrep.log import ring
-from volrep.rvg import changes, copyin, maps, primary, resync
+from volrep.rvg import changes, copyin, maps, primary, reads, resync
 
 REGION_BYTES = 4 << 10
 _SCALED: tuple[tuple[ModuleType, str, object], ...] = (
     (ring, "SRL_MIN_BYTES", ring.HEADER_AREA_BYTES + (32 << 10)),
     (primary, "BATCH_COMMIT_BYTES", 8 << 10),
+    (reads, "FROM_FILE_BYTES", 1 << 10),
     (sender, "LOG_BODY_MAX", 8 << 10),
     (receiver, "COMMIT_NOW_BYTES", 2 << 10),
     (receiver, "COMMIT_AMID_BYTES", 8 << 10),

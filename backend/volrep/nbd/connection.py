@@ -29,6 +29,7 @@ from typing import Protocol
 
 from volrep.nbd.exports import ExportInfo, Exports
 from volrep.nbd.handshake import BASE_ALLOCATION_ID, Closed, Handshake
+from volrep.nbd.replies import Replies
 from volrep.nbd.transmission import (
     Cutter,
     ProtocolError,
@@ -38,8 +39,9 @@ from volrep.nbd.transmission import (
     read_reply_header,
     write_replies,
 )
+from volrep.ports.files import BlockFile
 from volrep.ports.reactor import Loop
-from volrep.ports.streams import Buffer, Stream, StreamClosed
+from volrep.ports.streams import Stream, StreamClosed
 
 _log = logging.getLogger("volrep.nbd")
 
@@ -77,7 +79,7 @@ class Connection:
 
     __slots__ = (
         "_advancing", "_cutter", "_draining", "_end", "_handshake", "_held", "_in_flight", "_loop", "_more",
-        "_on_closed", "_out", "_queued_bytes", "_read_bytes", "_reading", "_resuming", "_service", "_start", "_stream",
+        "_on_closed", "_read_bytes", "_reading", "_replies", "_resuming", "_service", "_start", "_stream",
         "_structured", "_timer", "_view", "_writing", "closed", "export", "name",
     )
 
@@ -96,8 +98,7 @@ class Connection:
         self._more = False  # a bound stopped the cutting; what is received may hold complete requests
         self._in_flight = 0
         self._read_bytes = 0  # asked for by reads in flight
-        self._out: list[Buffer] = []
-        self._queued_bytes = 0  # in _out
+        self._replies = Replies()
         self._reading, self._writing = True, False  # as the loop knows it
         self._advancing = self._resuming = self._draining = False
         self._timer = loop.call_at(loop.clock.monotonic_s() + HANDSHAKE_S, self._on_handshake_late)
@@ -201,10 +202,10 @@ class Connection:
 
     def _blocked(self) -> bool:
         return (self._held or self._in_flight >= IN_FLIGHT_MAX or self._read_bytes >= READ_BYTES_MAX
-                or self._queued_bytes > QUEUED_BYTES_MAX or self._draining or self.closed)
+                or self._replies.queued_bytes > QUEUED_BYTES_MAX or self._draining or self.closed)
 
     def _show_interest(self) -> None:
-        reading, writing = not self._blocked(), self._queued_bytes > 0
+        reading, writing = not self._blocked(), self._replies.queued_bytes > 0
         if (reading, writing) != (self._reading, self._writing):
             self._reading, self._writing = reading, writing
             self._loop.modify(self._stream.fileno(), reading=reading, writing=writing)
@@ -265,10 +266,20 @@ class Connection:
         length = len(data)
         self._in_flight -= 1
         self._read_bytes -= length
-        header = read_reply_header(cookie, offset, length, self._structured)
-        self._out.append(header)
-        self._out.append(data)
-        self._queued_bytes += len(header) + length
+        self._replies.add(read_reply_header(cookie, offset, length, self._structured), data)
+
+    def reply_read_from(self, cookie: bytes, offset: int, length: int, file: BlockFile) -> None:
+        """The data of a READ, straight out of the volume's page cache; the caller has asked `file.is_cached`.
+
+        What a client does not take at once is read when it does. Should the disk be needed for it by then, and fail,
+        the connection breaks: half an answer cannot become an error.
+        """
+        if self.closed:
+            return
+        self._in_flight -= 1
+        self._read_bytes -= length
+        self._replies.add(read_reply_header(cookie, offset, length, self._structured))
+        self._replies.add_range(file, offset, length)
 
     def reply_block_status(self, cookie: bytes, extents: Sequence[tuple[int, int]]) -> None:
         """(length, state) pairs from the request's offset on, state of wire.STATE_*; see `block_status_reply`."""
@@ -280,25 +291,16 @@ class Connection:
         if self.closed:
             return
         try:
-            while self._queued_bytes:
-                sent_bytes = self._stream.send(self._out)
-                if sent_bytes == self._queued_bytes:
-                    self._out.clear()
-                    self._queued_bytes = 0
-                elif sent_bytes:
-                    self._drop_sent(sent_bytes)
-                else:
-                    self._out = [bytes(b) if isinstance(b, memoryview) and not b.readonly else b for b in self._out]
-                    break
+            self._replies.flush(self._stream)
         except StreamClosed as error:
             self._fail(error)
             return
         if not self._in_flight:
             self._read_bytes = 0  # reads that ended in an error did not say their length
-            if self._draining and not self._queued_bytes:
+            if self._draining and not self._replies.queued_bytes:
                 self.close(DISCONNECTED)
                 return
-        if self._writing != (self._queued_bytes > 0):
+        if self._writing != (self._replies.queued_bytes > 0):
             self._show_interest()
         self._resume()
 
@@ -313,8 +315,7 @@ class Connection:
         self._timer.cancel()
         self._loop.unregister(self._stream.fileno())
         self._stream.close()
-        self._out.clear()
-        self._queued_bytes = 0
+        self._replies.clear()
         self._view = memoryview(b"")  # payloads still with the service keep the old memory alive
         self._start = self._end = 0
         _log.log(level, "%s: connection closed: %s", self.name, reason)
@@ -326,17 +327,4 @@ class Connection:
 
     def _queue(self, reply: bytes) -> None:
         if not self.closed and reply:
-            self._out.append(reply)
-            self._queued_bytes += len(reply)
-
-    def _drop_sent(self, sent_bytes: int) -> None:
-        """Take the first `sent_bytes` off the queue."""
-        self._queued_bytes -= sent_bytes
-        for index, buffer in enumerate(self._out):
-            if sent_bytes < len(buffer):
-                del self._out[:index]
-                if sent_bytes:
-                    self._out[0] = memoryview(buffer)[sent_bytes:]
-                return
-            sent_bytes -= len(buffer)
-        raise AssertionError("more was sent than was queued")
+            self._replies.add(reply)

@@ -28,6 +28,12 @@ class BlockFile(Protocol):
         """As `read_into`, but only from the page cache: -1 when the disk would have to be asked."""
         ...
 
+    def is_cached(self, offset: int, length: int) -> bool:
+        """Whether the page cache has the whole range, so that it can be sent without waiting for the disk; False
+        where the system cannot tell.
+        """
+        ...
+
     def write(self, buffers: Sequence[Buffer], offset: int, *, durable: bool = False) -> None:
         """Write all of it (any number of buffers, short writes continued). `durable`: on stable storage on return."""
         ...

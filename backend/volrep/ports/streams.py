@@ -80,11 +80,14 @@ class SocketStream:
 
     def send_file(self, fd: int, offset: int, length: int) -> int:
         try:
-            return os.sendfile(self._sock.fileno(), fd, offset, length)
+            sent = os.sendfile(self._sock.fileno(), fd, offset, length)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
             raise StreamClosed(error.strerror or str(error)) from error
+        if not sent and length:
+            raise StreamClosed(f"the file that is sent ends before byte {offset}")
+        return sent
 
     def pending(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Reads of data volumes: from the page cache at once, from the disk in a thread."""
+"""Reads of data volumes: from the page cache at once, long ones without a copy; from the disk in a thread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from volrep.volume.data import DataVolume
 
 logger = logging.getLogger("volrep.rvg")
 
+FROM_FILE_BYTES = 32 << 10
+"""A read so long is sent from the page cache itself: its own two calls then cost less than copying it twice."""
 SCRATCH_BYTES = 2 << 20  # answers of one submit; what does not fit gets memory of its own
 EXTENTS_MAX = 4096  # of one block status answer; a client asks again from where it ends
 
@@ -32,9 +34,12 @@ class Reads:
         """Answer now if the page cache has it. The caller flushes the connection before its submit ends."""
         self.reads += 1
         self.read_bytes += length
-        view = self._space(length)
         file = self._file(volume)
         try:
+            if length >= FROM_FILE_BYTES and file.is_cached(offset, length):
+                connection.reply_read_from(cookie, offset, length, file)
+                return
+            view = self._space(length)
             count = file.read_nowait([view], offset)
             if count != length and self._cold_bytes + length > COLD_READ_MAX_BYTES:
                 self.cold_waits += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from volrep.nbd import wire
 from volrep.nbd.connection import DISCONNECTED, HANDSHAKE_S, IN_FLIGHT_MAX, READ_BYTES_MAX, Connection
 from volrep.nbd.exports import ExportInfo, ExportTable
 from volrep.nbd.transmission import Request
+from volrep.ports.disk import DiskFile
 from volrep.ports.reactor import Reactor
 from volrep.ports.streams import Buffer, SocketStream
 
@@ -263,6 +265,26 @@ def test_what_the_kernel_did_not_take_is_the_connections_own(bench: Bench) -> No
     data[:] = b"!" * len(data)
     bench.turn(50)
     assert bench.received == OK + struct.pack(">Q", 5) + b"r" * (2 * MIB)
+
+
+def test_reads_from_a_volume_and_from_memory_keep_their_order(bench: Bench, tmp_path: Path) -> None:
+    bench.negotiate()
+    (tmp_path / "volume").write_bytes(b"a" * MIB + b"b" * MIB)
+    volume = DiskFile.open(tmp_path / "volume")
+    bench.client.send(request(wire.CMD_READ, 100, 4, cookie=5) + request(wire.CMD_READ, 1000, 2 * MIB - 1000, cookie=6)
+                      + request(wire.CMD_READ, 0, 3, cookie=7))
+    bench.reactor.turn()
+    bench.connection.reply_read(bench.batches[0][0][2], 100, b"aaaa")
+    bench.connection.reply_read_from(bench.batches[0][1][2], 1000, 2 * MIB - 1000, volume)
+    bench.connection.reply_read(bench.batches[0][2][2], 0, b"end")
+    bench.connection.flush_replies()
+    bench.turn(100)
+    assert bench.received == b"".join(
+        OK + struct.pack(">Q", cookie) + data for cookie, data in (
+            (5, b"aaaa"), (6, b"a" * (MIB - 1000) + b"b" * MIB), (7, b"end")))
+    bench.connection.close("end of the test")
+    bench.connection.reply_read_from(bench.batches[0][0][2], 0, 10, volume)  # dropped without a word
+    volume.close()
 
 
 def test_structured_replies_once_negotiated(bench: Bench) -> None:

@@ -119,6 +119,31 @@ def test_read_nowait_gives_cached_bytes_or_says_that_it_cannot(path: Path) -> No
     file.close()
 
 
+def test_a_range_counts_as_cached_when_all_of_it_is(path: Path) -> None:
+    file = DiskFile.open(path)
+    file.write([b"x" * SIZE], 0)
+    if not file.is_cached(0, SIZE):
+        pytest.skip("this kernel cannot tell what the page cache has (cachestat, Linux 6.5)")
+    assert file.is_cached(1, 1)
+    file.sync()
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # reads bring what they ask for and no more
+    file.read_into([memoryview(bytearray(4096))], 4096)
+    assert file.is_cached(4096, 4096)
+    assert file.is_cached(5000, 1)
+    assert not file.is_cached(4095, 2)
+    assert not file.is_cached(8191, 2)
+    file.close()
+
+
+def test_nothing_counts_as_cached_where_the_system_cannot_tell(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = DiskFile.open(path)
+    file.write([b"x" * SIZE], 0)
+    monkeypatch.setattr("volrep.ports.disk._CACHESTAT", 1 << 20)  # no such call
+    assert not file.is_cached(0, 1)
+    file.close()
+
+
 def test_read_nowait_reads_normally_where_it_is_not_supported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     preadv = os.preadv
 
