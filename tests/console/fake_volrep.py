@@ -23,7 +23,7 @@ def _host(name: str, rvg_role: str) -> dict[str, Any]:
 
 
 def _secondary(name: str, **values: Any) -> dict[str, Any]:
-    return {"host": name, "rlink": f"rlk_{name}_hr_rvg", "configured_mode": "asynchronous",
+    return {"host": name, "role": "Secondary", "rlink": f"rlk_{name}_hr_rvg", "configured_mode": "asynchronous",
             "current_mode": "asynchronous", "logging_to": "SRL", "srl_protection": "off", "connected": True,
             "sync": None, **values}
 
@@ -128,6 +128,10 @@ def main(words: list[str]) -> int:
     if "fails" in words:
         print("VR-1301: RVG fails is not what it should be\nhint: choose another", file=sys.stderr)
         return 3
+    if "long" in words:
+        print(" ".join(f"word {number}" for number in range(30)), "the end of the hint")
+        print("x" * 10_000)
+        return 0
     if "lines" in words:
         print("\n".join(f"line {number}" for number in range(100)))
         return 0

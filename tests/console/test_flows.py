@@ -190,6 +190,23 @@ async def test_output_scrolls_and_is_searched(console: Make) -> None:
         await until(pilot, shows(app, "line 50\n"))
 
 
+async def test_long_lines_of_output_go_on_below_and_are_found(console: Make, fake: Fake) -> None:
+    app = console("printrvg")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, on(app, DialogScreen))
+        await pilot.press("down", *"long", "enter")
+        await until(pilot, shows(app, "Command: OK"))
+        assert "the end of the hint" in " ".join(screen_text(app).split())
+        await pilot.press("slash", *"word 14 word 15", "enter")
+        await until(pilot, shows(app, "n finds"))
+        await pilot.resize_terminal(200, 40)
+        await until(pilot, shows(app, "word 29 the end of the hint"))
+        screen = app.screen
+        assert isinstance(screen, StatusScreen)
+        assert screen.output.text().splitlines()[-1] == "x" * 10_000
+        assert screen.output.count() == 2 + -(-10_000 // screen.output.size.width)
+
+
 async def test_a_long_answer_of_a_list_after_the_screen_was_left_harms_nothing(console: Make) -> None:
     app = console("simple")
     async with app.run_test(size=(80, 24)) as pilot:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+from textwrap import wrap
 from typing import Any
 
 from volrep.cli.out import table
 from volrep.model.units import format_duration, format_size
 
 Document = dict[str, Any]
+CELL_COLUMNS = 18  # "acting Secondary"
 MARKS = {"ok": "ok  ", "warn": "note", "wait": "wait", "fence": "-f  ", "force": "-f  ", "no": "NO  "}
 
 
@@ -21,10 +24,16 @@ def side_by_side(sites: list[Document], *, after: bool = True) -> str:
         ("connections", ["" if s["connections"] is None else str(s["connections"]) for s in sites]),
         ("Primary heard", ["" if s["heard_s"] is None else f"{format_duration(s['heard_s'])} ago" for s in sites]),
         ("since the fork", [_since_fork(s["since_fork"]) for s in sites])]
-    shown = [(name, *(cell or "-" for cell in cells)) for name, cells in rows if any(cells)]
+    shown = [line for name, cells in rows if any(cells) for line in _lines(name, cells)]
     # Not in a column, which would become as wide as its text
     problems = [f"problem of {s['host']}: {s['problem']}" for s in sites if s["problem"]]
     return "\n".join([table(("", *(s["host"] for s in sites)), shown), *problems])
+
+
+def _lines(name: str, cells: list[str]) -> list[tuple[str, ...]]:
+    """One fact of all hosts; in as many lines as the longest needs, so that three hosts fit in 80 columns."""
+    pieces = [wrap(cell or "-", CELL_COLUMNS, break_long_words=False, break_on_hyphens=False) for cell in cells]
+    return list(zip_longest([name], *pieces, fillvalue=""))
 
 
 def _behind(site: Document) -> str:

@@ -166,6 +166,17 @@ def test_the_picture_stays_narrow_and_counts_nothing_on_a_stale_link() -> None:
     assert tokyo["behind_writes"] is None
 
 
+def test_three_hosts_fit_in_80_columns_whatever_they_are() -> None:
+    hosts = roles("london", "tokyo", "paris")
+    hosts.rvgs["paris", DG, RVG].role = SECONDARY
+    hosts.flags["paris"] = [ACTING]
+    text = role_show.side_by_side(report_roles.validate(hosts.sites(), NOW_NS)["sites"])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "now Primary acting Secondary Secondary" in lines(text)
+    at = lines(text).index("data current consistent, consistent,")
+    assert lines(text)[at + 1] == "diverged up-to-date"
+
+
 def test_a_forced_takeover_says_that_the_other_primary_stays() -> None:
     sites = roles("london", "tokyo").sites()
     plan = plan_roles.plan_takeover(sites, "tokyo", numbered(), NOW_NS, force=True)

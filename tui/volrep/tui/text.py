@@ -53,20 +53,28 @@ def wrap(text: str, width: int) -> list[str]:
         shown = clean(line)
         fits = cell_len(shown) <= width
         indent = " " * (len(shown) - len(shown.lstrip()))
-        lines += [shown] if fits else textwrap.wrap(shown, max(8, width), subsequent_indent=indent) or [""]
+        lines += [shown] if fits else textwrap.wrap(
+            shown, max(8, width), subsequent_indent=indent, break_on_hyphens=False) or [""]
     return lines or [""]
+
+
+def column_sizes(rows: Sequence[Sequence[str]]) -> list[int]:
+    """Cells that each column takes; 0 of one that is empty below its heading, which is left out."""
+    width = max(len(row) for row in rows)
+    filled = [[clean(row[column]) if column < len(row) else "" for row in rows] for column in range(width)]
+    return [min(COLUMN_MAX, max(cell_len(cell) for cell in cells)) if any(cells[1:]) or len(rows) == 1 else 0
+            for cells in filled]
 
 
 def columns(rows: Sequence[Sequence[str]], gap: int = 2) -> list[str]:
     """Rows of cells as lines with aligned columns. Columns that are empty below the heading are left out."""
-    width = max(len(row) for row in rows)
-    filled = [[clean(row[column]) if column < len(row) else "" for row in rows] for column in range(width)]
-    kept = [cells for cells in filled if any(cells[1:]) or len(rows) == 1]
-    sizes = [min(COLUMN_MAX, max(cell_len(cell) for cell in cells)) for cells in kept]
+    sizes = column_sizes(rows)
+    kept = [column for column, size in enumerate(sizes) if size]
     lines = []
-    for index in range(len(rows)):
-        cells = [set_cell_size(column[index], size) if number < len(kept) - 1 else column[index]
-                 for number, (column, size) in enumerate(zip(kept, sizes, strict=True))]
+    for row in rows:
+        texts = [clean(row[column]) if column < len(row) else "" for column in kept]
+        cells = [set_cell_size(text, sizes[column]) if column != kept[-1] else text
+                 for column, text in zip(kept, texts, strict=True)]
         lines.append((" " * gap).join(cells).rstrip())
     return lines
 
