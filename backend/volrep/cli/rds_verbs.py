@@ -118,9 +118,11 @@ def startrep(run: Run) -> int:
     rds = run.rds(run.observe())
     secondary = rds.choose_secondary(run.argument("secondary"))
     plan = plan_links.plan_startrep(rds, secondary, method)
-    if plan.steps and (lost := plan_links.overwritten(rds, secondary)):
+    lost, asks = plan_links.overwritten(rds, secondary)
+    if plan.steps and lost:
         run.out.say(f"given up: {lost}\n"
                     f"only what differs is copied by: volrep -g {rds.dg} fbsync {rds.name} {secondary}")
+    if plan.steps and asks:
         run.confirm(rvg=rds.name, host=secondary, lost=lost)
     run.carry_out(plan)
     if run.option("dry_run"):

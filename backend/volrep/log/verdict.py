@@ -53,6 +53,13 @@ class Gap:
     to_lsn: int
     header: RecordHeader | None
 
+    @property
+    def known_to_lsn(self) -> int:
+        """The end of that record. What lies behind it in the gap, nobody knows."""
+        if self.header is None:
+            return self.from_lsn
+        return self.from_lsn + record_bytes(self.header.length if self.header.payload_crc else 0)
+
 
 def is_torn(bad: BadRecord, proof: Proof) -> bool:
     """True: the log ends here. False: the record was durable, or is intact but not ours to judge."""

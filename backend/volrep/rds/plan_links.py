@@ -18,7 +18,7 @@ from volrep.rds.plan_rds import start_step
 from volrep.rds.report import since_fork_words
 from volrep.rds.sites import ACTING
 from volrep.rds.step import Call, Plan, Step
-from volrep.rds.strays import fails_back, given_up_words
+from volrep.rds.strays import fails_back, given_up_words, lacks_a_reign
 from volrep.rds.world import Member, Rds, World
 
 
@@ -45,15 +45,19 @@ def plan_startrep(rds: Rds, secondary: str, method: StartMethod) -> Plan:
     return Plan((start_step(primary.host.name, rds.dg, rds.name, link.link_id, link.remote_host, method),))
 
 
-def overwritten(rds: Rds, secondary: str) -> str:
-    """What an acting Secondary, or one that has strayed, has and nobody else, in words; "" for any other host."""
+def overwritten(rds: Rds, secondary: str) -> tuple[str, bool]:
+    """(what a copy to this host gives up, in words, whether that takes the operator's word); ("", False) for nothing.
+
+    It does where a host has writes of its own, or of another reign.
+    """
     member = rds.member(secondary)
     status = member.info.status if member is not None else None
     if member is None or status is None or not fails_back(rds, member):
-        return ""
+        return "", False
     if ACTING in status.role_flags:
-        return f"what {secondary} wrote since the fork: {since_fork_words(status.since_fork)}"
-    return f"what {secondary} holds: {given_up_words(rds.primary().info.status, member)}"
+        return f"what {secondary} wrote since the fork: {since_fork_words(status.since_fork)}", True
+    primary = rds.primary().info.status
+    return f"what {secondary} holds: {given_up_words(primary, member)}", lacks_a_reign(primary, status)
 
 
 def plan_stoprep(rds: Rds, secondary: str) -> Plan:

@@ -6,10 +6,11 @@ which host to act, and what must be agreed to by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from volrep.engine.api import RvgAslog, RvgInfo, RvgRecover, VolumeReplace
-from volrep.model.damage import Damage
+from volrep.model.damage import Damage, LostRecord
 from volrep.model.errors import VolrepError
 from volrep.model.messages import rds as messages
 from volrep.model.status import LinkState, RvgState
@@ -113,10 +114,16 @@ def next_moves(rds: Rds, host: str, infos: Iterable[RvgInfo]) -> list[str]:
             continue
         found = status.recovered
         if found is not None:
-            lost = f"; {len(found.given_up)} damaged parts of the log given up" if found.given_up else ""
+            lost = f"; {_parts(found.given_up)} damaged parts of the log given up" if found.given_up else ""
             said.append(f"{host}: RVG {rds.name} is enabled; {found.records} records replayed, the log ends at LSN "
                         f"{found.end_lsn}{lost}")
         said += [f"link to {link.remote_host} is STALE ({link.reason}); copy again: volrep -g {rds.dg} -a startrep "
                  f"{rds.name} {link.remote_host}" for link in status.links
                  if link.state is LinkState.STALE and info.config.role.value == "primary"]
     return said
+
+
+def _parts(lost: Sequence[LostRecord]) -> int:
+    """Of one damaged part a record may be known, and what lay behind it not."""
+    return sum(1 for before, record in pairwise([None, *lost])
+               if record is not None and (before is None or before.to_lsn != record.from_lsn))

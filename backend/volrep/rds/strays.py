@@ -35,9 +35,21 @@ def has_strayed(primary: Member, member: Member) -> bool:
         is_above(ours.history, theirs.history)
 
 
+def lacks_a_reign(primary: RvgStatus | None, other: RvgStatus | None) -> bool:
+    """Whether `other` has followed a reign that `primary` knows nothing of.
+
+    Else it only holds more of one that they share: of a lost Primary, or of this one before damage was cut out of its
+    log, which its operator has agreed to.
+    """
+    return primary is not None and other is not None and \
+        compare(primary.history, other.history).relation in (Relation.DIVERGED, Relation.NEWER)
+
+
 def given_up_words(primary: RvgStatus | None, member: Member) -> str:
-    """What a failback overwrites on a host that was Secondary all the time."""
-    return f"{format_size(beyond_bytes(primary, member.info.status))} of the log of a reign that is given up"
+    """What a copy overwrites on a host that was Secondary all the time."""
+    status = member.info.status
+    of = " of another reign" if lacks_a_reign(primary, status) else ""
+    return f"{format_size(beyond_bytes(primary, status))} of log{of} that the Primary lacks"
 
 
 def fails_back(rds: Rds, member: Member) -> bool:

@@ -5,6 +5,8 @@ Knows which message means which kind of damage, what is safe then, and the verbs
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from volrep.log.verdict import Gap
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig, Role, RvgConfig
@@ -46,11 +48,12 @@ def damage_of(error: VolrepError, config: RvgConfig, gaps: list[Gap], salvage: S
     part = _part(error, config, kind)
     safe, lost = _stakes(kind, config, error)
     accept, gives_up = _acceptable(kind, config, error, part, len(gaps), salvage)
+    records = _all_lost(gaps, config)
     return Damage(
         kind=kind, part=part, path=_path(config, part), found=f"{error.id}: {error.text}", safe=safe, lost=lost,
         next=_moves(kind, config, part, gives_up, salvage), accept=accept, gives_up=gives_up,
         lsn=int(error.values.get("lsn", 0)), durable_lsn=int(error.values.get("durable_lsn", 0)),
-        records=lost_records(gaps, config), records_more=max(0, len(gaps) - LOST_SHOWN_MAX),
+        records=records[:LOST_SHOWN_MAX], records_more=max(0, len(records) - LOST_SHOWN_MAX),
         salvage=salvage)
 
 
@@ -68,16 +71,24 @@ def _path(config: RvgConfig, part: str) -> str:
 
 
 def lost_records(gaps: list[Gap], config: RvgConfig) -> list[LostRecord]:
-    return [_lost(gap, config) for gap in gaps[:LOST_SHOWN_MAX]]
+    """At most LOST_SHOWN_MAX of them."""
+    return _all_lost(gaps, config)[:LOST_SHOWN_MAX]
 
 
-def _lost(gap: Gap, config: RvgConfig) -> LostRecord:
-    header = gap.header
-    if header is None:
-        return LostRecord(from_lsn=gap.from_lsn, to_lsn=gap.to_lsn)
-    names = {v.index: v.name for v in config.volumes}
-    return LostRecord(from_lsn=gap.from_lsn, to_lsn=gap.to_lsn, volume=names.get(header.volume, str(header.volume)),
-                      offset=header.offset, length=header.length, time_ns=header.timestamp_ns)
+def _all_lost(gaps: list[Gap], config: RvgConfig) -> list[LostRecord]:
+    return [record for gap in gaps for record in _lost(gap, config)]
+
+
+def _lost(gap: Gap, config: RvgConfig) -> Iterator[LostRecord]:
+    """The record whose header is intact, and what nobody knows."""
+    header, known_to_lsn = gap.header, min(gap.known_to_lsn, gap.to_lsn)
+    if header is not None:
+        names = {v.index: v.name for v in config.volumes}
+        yield LostRecord(from_lsn=gap.from_lsn, to_lsn=known_to_lsn,
+                         volume=names.get(header.volume, str(header.volume)), offset=header.offset,
+                         length=header.length, time_ns=header.timestamp_ns)
+    if known_to_lsn < gap.to_lsn:
+        yield LostRecord(from_lsn=known_to_lsn, to_lsn=gap.to_lsn)
 
 
 def _stakes(kind: DamageKind, config: RvgConfig, error: VolrepError) -> tuple[str, str]:

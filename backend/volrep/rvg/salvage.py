@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from volrep.log.header import SrlHeader
-from volrep.log.record import CONTINUES, Record, RecordHeader, RecordType, record_bytes
+from volrep.log.record import CONTINUES, Record, RecordType
 from volrep.log.verdict import Gap
 from volrep.model.config import Role
 from volrep.model.damage import Salvage
@@ -97,12 +97,8 @@ class Survey:
     def _note_gap(self, gap: Gap, end_lsn: int) -> bool:
         """Whether it is one record whose header says what it wrote. At the log's end others may have followed it."""
         header = gap.header
-        if header is None or gap.to_lsn != gap.from_lsn + _length(header) or gap.to_lsn >= end_lsn:
+        if header is None or gap.to_lsn != gap.known_to_lsn or gap.to_lsn >= end_lsn:
             return False
         if header.type_byte & ~CONTINUES in _CHANGING:
             self._behind.add(header.volume, header.offset, header.length)
         return True
-
-
-def _length(header: RecordHeader) -> int:
-    return record_bytes(header.length if header.payload_crc else 0)

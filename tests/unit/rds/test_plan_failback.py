@@ -95,7 +95,7 @@ def test_a_third_host_goes_back_with_the_reign_that_is_given_up() -> None:
     hosts = parted()
     plan = plan_elect(hosts.sites(), "london", numbered())
     document = report_roles.review(hosts.sites(), "elect", "london", [], plan, None, NOW_NS)
-    assert document["lost"][1] == "what paris holds is overwritten: 904 of the log of a reign that is given up"
+    assert document["lost"][1] == "what paris holds is overwritten: 904 of log of another reign that the Primary lacks"
     assert [site["after"] for site in document["sites"]] == ["Primary", "Secondary", "Secondary"]
     drive(plan, hosts, silently)
     assert hosts.follow == [("london", "tokyo", "failback"), ("london", "paris", "failback")]
@@ -115,11 +115,21 @@ def test_who_was_away_when_the_primary_was_elected_is_brought_back_by_fbsync() -
     assert [site.host for site in hosts.sites().returning()] == ["paris"]
     assert [row["fails_back"] for row in report.printrvg(hosts.world(), [hosts.sites().rds])["rds"][0]["hosts"]] == [
         False, False, True]
-    said = overwritten(hosts.sites().rds, "paris")
-    assert said == "what paris holds: 904 of the log of a reign that is given up"
+    said, asks = overwritten(hosts.sites().rds, "paris")
+    assert asks
+    assert said == "what paris holds: 904 of log of another reign that the Primary lacks"
     hosts.follow.clear()
     drive(plan_fbsync(hosts.sites(), "", numbered()), hosts, silently)
     assert hosts.follow == [("london", "paris", "failback")]
+
+
+def test_who_only_holds_more_of_a_shared_reign_is_copied_over_with_a_word_and_without_a_question() -> None:
+    """As after `recover -f` of a Primary, which has asked, or a takeover by the host that held less, which has, too."""
+    hosts = roles("london", "tokyo")
+    first = Reign(1, 8, "aa" * 8)
+    hosts.histories = {"london": [first, Reign(2, 4096, "bb" * 8)], "tokyo": [first]}
+    assert [site.host for site in hosts.sites().returning()] == ["tokyo"]
+    assert overwritten(hosts.sites().rds, "tokyo") == ("what tokyo holds: 904 of log that the Primary lacks", False)
 
 
 def test_nobody_goes_back_to_a_reign_that_is_not_the_newest() -> None:
@@ -127,7 +137,7 @@ def test_nobody_goes_back_to_a_reign_that_is_not_the_newest() -> None:
     hosts = parted()
     hosts.rvgs["tokyo", DG, RVG].role = SECONDARY
     assert hosts.sites().returning() == []
-    assert overwritten(hosts.sites().rds, "paris") == ""
+    assert overwritten(hosts.sites().rds, "paris") == ("", False)
     assert refusal(lambda: plan_fbsync(hosts.sites(), "", numbered())) == "VR-1363"
 
 

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from volrep.log.record import RecordHeader, RecordType
 from volrep.log.verdict import Gap
 from volrep.model.config import Role, RvgConfig, RvgVolume
 from volrep.model.damage import DamageKind, LinkFault, Salvage, fault_of
 from volrep.model.errors import Message, VolrepError
 from volrep.model.messages import log as messages
-from volrep.rvg.damage import damage_of, rvg_flags
+from volrep.rvg.damage import damage_of, lost_records, rvg_flags
 
 
 def config(role: Role) -> RvgConfig:
@@ -66,6 +67,14 @@ def test_damaged_parts_of_a_log_are_named_and_bounded() -> None:
     damage = damage_of(VolrepError(messages.SRL_DATA_DAMAGED, **VALUES), config(Role.PRIMARY), gaps)
     assert (len(damage.records), damage.records_more) == (100, 50)
     assert damage.accept == "srl_data:8192"
+
+
+def test_what_lies_behind_the_one_known_record_of_a_damaged_part_is_said_to_be_unknown() -> None:
+    """An unreadable page may hold the end of one record and the header of the next."""
+    said = RecordHeader(0, 0, int(RecordType.WRITE), 0, 1, 1, 8192, 10**18, 77824, 4096, 0, 1, 0)
+    whole, both = Gap(8192, 8192 + 4160, said), Gap(8192, 8192 + 2 * 4160, said)
+    assert [(r.from_lsn, r.to_lsn, r.volume) for r in lost_records([whole, both], config(Role.PRIMARY))] == [
+        (8192, 12352, "dv01"), (8192, 12352, "dv01"), (12352, 16512, "")]
 
 
 def test_a_cut_log_says_what_it_leaves_and_the_way_to_take_over_with_it() -> None:
