@@ -10,10 +10,12 @@ import pytest
 
 from tests.system.nbd_client import NbdClient
 from tests.system.pair import Host, Rds, rds_maker, wait_for
+from tests.system.rolling import RollingRds, rolling_maker
 from volrep.model.status import LinkState, LinkStatus
 
 MIB = 1 << 20
 BLOCK = 4096
+REGION = (256 << 10) // BLOCK  # in blocks
 
 
 @pytest.fixture
@@ -68,3 +70,63 @@ def test_a_primary_put_back_to_an_older_state_that_wrote_on_overwrites_nothing(r
     assert "the logs differ between LSN" in link.reason
     assert tokyo.data(0) == before
     assert tokyo.status().consistent
+
+
+@pytest.fixture
+def rolling(tmp_path: Path) -> Iterator[RollingRds]:
+    for make in rolling_maker(tmp_path):
+        yield make(volumes=[4 * MIB], srl_bytes=17 * MIB)
+
+
+def part_before_the_fork(rds: RollingRds, folder: Path, beyond: int) -> None:
+    """London is put back and writes on alone under the same reign; tokyo, which has the original writes, takes over.
+
+    Original writes in region 1, other ones of the same size in region 2, `beyond` (blocks) longer, tokyo's own in 4.
+    """
+    london, tokyo = rds.everybody
+    write(london, range(4), 0x11)
+    rds.wait_up_to_date()
+    london.kill()
+    image(london, folder)
+    london.start()
+    write(london, range(REGION, REGION + 4), 0x22)
+    rds.wait_up_to_date()
+    fork_lsn = london.status().srl.end_lsn
+    london.kill()
+    tokyo.kill()
+    put_back(london, folder)
+    london.start()
+    write(london, range(2 * REGION, 2 * REGION + 4 + beyond), 0x33)
+    assert (london.status().srl.end_lsn > fork_lsn) == (beyond > 0)
+    london.kill()
+    tokyo.start()
+    rds.promote(tokyo, "takeover")
+    assert tokyo.status().history[-1].start_lsn == fork_lsn
+    rds.follow()
+    write(tokyo, range(4 * REGION, 4 * REGION + 4), 0x44)
+    london.start()
+
+
+def wait_stale(rds: RollingRds, host: Host, reason: str) -> None:
+    def stale() -> bool:
+        link = rds.link_status(rds.primary, host)
+        return link.state == LinkState.STALE and reason in link.reason
+
+    wait_for(stale, f"the link is STALE: {reason}")
+
+
+@pytest.mark.parametrize("beyond", [3, 0, -2], ids=["beyond the fork", "as far as the fork", "not as far"])
+def test_what_differs_before_the_fork_is_noticed_before_anything_is_overwritten(rolling: RollingRds, tmp_path: Path,
+                                                                                beyond: int) -> None:
+    london, tokyo = rolling.everybody
+    part_before_the_fork(rolling, tmp_path / "image", beyond)
+    if beyond > 0:
+        wait_stale(rolling, london, "that this Primary lacks")
+        before = london.data(0)
+        rolling.start_link(london, "failback")
+    wait_stale(rolling, london, "the logs differ between LSN")
+    if beyond > 0:
+        assert london.data(0) == before
+    rolling.start_link(london, "autosync")
+    rolling.assert_equal()
+    assert tokyo.data(0)[REGION * BLOCK:][:BLOCK] == b"\x22" * BLOCK

@@ -6,6 +6,7 @@ Each stops the RVG's worker and starts a fresh one: nothing of a failed run is b
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from volrep.engine.store import Change, RvgObject
 from volrep.engine.supervisor import Phase
 from volrep.log.renew import renewed
 from volrep.log.srl import Srl
+from volrep.log.tails import keep_end
 from volrep.model.config import RvgConfig, RvgVolume, VolumeConfig, VolumeKind
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
@@ -30,6 +32,8 @@ from volrep.model.messages import volumes as volume_messages
 from volrep.model.status import RvgState, RvgStatus
 from volrep.ports.disk import DiskFile
 from volrep.volume import provision
+
+logger = logging.getLogger("volrep.engine")
 
 
 async def recover(host: Host, request: RvgRecover, client: str) -> RvgInfo:
@@ -153,6 +157,15 @@ def make_log(config: RvgConfig, old_path: str, *, give_up: bool) -> None:
         file.close()
 
 
+def _keep_end(log: Srl) -> None:
+    """For the header that takes its place: a Secondary that has all of the old log is known by it."""
+    header = log.header
+    try:
+        keep_end(log, max(header.applied_lsn, header.durable_lsn))
+    except VolrepError as error:
+        logger.warning("%s: %s; a Secondary may have to be synchronized", error.id, error.text)
+
+
 def _log(path: str, config: RvgConfig, *, own: bool) -> Srl | None:
     """The SRL there (closed), if its header is good; another RVG's counts as none where `own` is expected."""
     try:
@@ -161,6 +174,8 @@ def _log(path: str, config: RvgConfig, *, own: bool) -> Srl | None:
         return None
     try:
         log = Srl.open(file)
+        if own and log.header.clean:
+            _keep_end(log)
     except VolrepError:
         return None
     finally:

@@ -28,7 +28,7 @@ Both directions speak frames once both ends have proved who they are (`link.auth
 | CONSISTENT  | S→P | LSN                     |               | the Secondary is consistent again |
 | HEARTBEAT   | any | sender's clock, ns      | 0 ask, 1 echo | |
 | STATE       | P→S |                         |               | JSON: what the Secondary shows of the link's state |
-| VERIFY      | S→P | start of a range        | its length    | u64 CRC32C of it as the Secondary's disk has it |
+| VERIFY      | S→P | start of a range        | its length    | u64 checksum of it (`log.tails`), from disk |
 | VERIFIED    | P→S | the same                | the same      | u64: 0 equal, 1 different, 2 not here any more |
 | VERDICT     | S→P | the same                | the same      | u64: LSN of its first damaged record, 0: intact |
 | ANNOUNCE    | P→S | end of the log          | writes so far | |

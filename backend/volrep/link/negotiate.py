@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from volrep.link.frames import BadFrame
 from volrep.link.history import History, Relation, common_end, compare
+from volrep.link.tails import Likeness
+from volrep.log.tails import KEPT_TAILS_MAX, TAIL_MAX_BYTES
 from volrep.model.config import StartMethod
 from volrep.model.damage import LinkFault
-from volrep.model.units import FIRST_LSN, Reign
+from volrep.model.units import FIRST_LSN, NO_TAIL, Reign, Tail
 
-LINK_PROTOCOL = 2  # 2: reigns have ids
-TAIL_MAX_BYTES = 64 << 10  # of the log that a WELCOME vouches for: some records, one quick read
+LINK_PROTOCOL = 3  # 2: reigns have ids; 3: tails lie before what both share, not before the Secondary's end
 
 LSN_END = 1 << 63  # LSNs lie below it: nothing writes that much
 SaidLsn = Annotated[int, Field(ge=0, lt=LSN_END, multiple_of=8)]
@@ -50,6 +51,16 @@ def _check_history(history: list[Reign]) -> list[Reign]:
 
 SaidHistory = Annotated[list[Reign], Field(max_length=256), AfterValidator(_check_history)]  # as many as an SRL keeps
 
+
+def _check_tail(tail: Tail) -> Tail:
+    if not 0 <= tail.lsn < LSN_END or not 0 <= tail.length <= min(tail.lsn, TAIL_MAX_BYTES) or tail.length % 8:
+        raise ValueError(f"a tail of {tail.length} bytes before LSN {tail.lsn}")
+    if not 0 <= tail.crc < 1 << 32:
+        raise ValueError("a tail whose CRC is none")
+    return tail
+
+
+SaidTail = Annotated[Tail, AfterValidator(_check_tail)]
 SaidT = TypeVar("SaidT", bound="_Said")
 
 
@@ -100,7 +111,10 @@ class Refuse(_Said):
 
 
 class Hello(_Said):
-    """The Primary's first frame. `conflict` and `since_fork` as in Claim."""
+    """The Primary's first frame. `conflict` and `since_fork` as in Claim.
+
+    `retained_lsn`, `kept_tails`: what it can show of its log (`link.tails.Reach`).
+    """
 
     protocol: int
     rds_id: str
@@ -114,6 +128,8 @@ class Hello(_Said):
     sync_ack: str
     conflict: bool = False
     since_fork: SaidSince | None = None
+    retained_lsn: SaidLsn = 0
+    kept_tails: Annotated[list[SaidTail], Field(max_length=KEPT_TAILS_MAX)] = []
 
     def claim(self) -> Claim:
         return Claim(host=self.host, history=self.history, end_lsn=self.durable_lsn, primary=True,
@@ -123,8 +139,8 @@ class Hello(_Said):
 class Welcome(_Said):
     """What the Secondary has. `end_lsn` is durable there; 0 when its log never began. `acting`: it was Primary.
 
-    `tail_crc` is the CRC32C of the `tail_bytes` before it (0: it does not say), so that two logs that differ in
-    spite of equal histories do not go on (volrep.rvg.tail).
+    `tail` lies before the LSN up to which it shares its history with HELLO's, so that two logs that differ in spite
+    of equal histories are not taken for equal (`link.tails`).
     """
 
     protocol: int
@@ -135,14 +151,7 @@ class Welcome(_Said):
     applied_lsn: SaidLsn
     consistent: bool
     acting: bool = False
-    tail_bytes: Annotated[int, Field(ge=0, le=TAIL_MAX_BYTES, multiple_of=8)] = 0
-    tail_crc: Annotated[int, Field(ge=0, lt=1 << 32)] = 0
-
-    @model_validator(mode="after")
-    def _tail_is_before_the_end(self) -> Welcome:
-        if self.tail_bytes > self.end_lsn:
-            raise ValueError("tail_bytes reach back before the log began")
-        return self
+    tail: SaidTail = NO_TAIL
 
 
 class StartMode(StrEnum):
@@ -151,23 +160,27 @@ class StartMode(StrEnum):
 
 
 class Start(_Said):
+    """`tail`: of the Primary's log before `lsn`, which the Secondary keeps when its own begins there."""
+
     mode: StartMode
     lsn: Annotated[SaidLsn, Field(ge=FIRST_LSN)]
     order_id: str
     consistent: bool  # BEGIN only: the volumes are equal already (blank, force)
     history: SaidHistory
     sync_ack: str
+    tail: SaidTail = NO_TAIL
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The operator's last startrep for a link, as the Primary remembers it."""
+    """The operator's last startrep for a link, as the Primary remembers it. `acked_lsn`: durable there."""
 
     order_id: str
     begin_lsn: int
     consistent: bool
     delivered: bool  # a Secondary has confirmed it
     method: StartMethod = StartMethod.AUTOSYNC
+    acked_lsn: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +192,14 @@ class Detach:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """The Secondary is to say what it wrote beyond the fork at `lsn`; START follows when that is known."""
+    """The Secondary is to say what it wrote beyond the fork at `lsn`; START follows when that is known.
+
+    `everything`: nobody can say that both are the same before it, so all is copied, not only what either side wrote
+    since.
+    """
 
     lsn: int
+    everything: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +284,42 @@ def _fail_back(order: Order, welcome: Welcome, log: OurLog, sync_ack: str) -> St
     go_on = _go_on(order, welcome, log, sync_ack)
     if isinstance(go_on, Start):
         return go_on
+    if order.delivered:
+        return Detach(f"{welcome.host} no longer has the log it had; bring it back again")
     if compare(log.history, welcome.history).relation is Relation.FOREIGN:
         return Detach(f"{welcome.host} shares no history with this Primary; synchronize it")
     shared_lsn = common_end(log.history, log.durable_lsn, welcome.history, welcome.end_lsn)
     if shared_lsn < welcome.end_lsn and not is_above(log.history, welcome.history):
         return Detach(f"{welcome.host} has a reign of its own that is as new as this one; elect the Primary first")
     return Rewind(shared_lsn)
+
+
+def compared(decision: Start | Rewind, order: Order, welcome: Welcome,
+             likeness: Likeness) -> Start | Rewind | Later | Detach:
+    """What becomes of a decision that takes both logs for the same before `decision.lsn`."""
+    if likeness is Likeness.SAME:
+        return decision
+    if likeness is Likeness.MOVED:
+        return Later("the logs have moved on since HELLO")
+    if likeness is Likeness.DIFFERENT:
+        return Detach(f"the logs differ between LSN {welcome.tail.lsn - welcome.tail.length} and {welcome.tail.lsn}: "
+                      "one of the two hosts went back to an older state and wrote on, or its log is damaged; nothing "
+                      f"was overwritten on {welcome.host}, only a whole synchronization makes it equal")
+    if isinstance(decision, Rewind):
+        return replace(decision, everything=True)
+    if _is_known(order, welcome):
+        return decision
+    if order.method is StartMethod.FAILBACK:
+        return Rewind(decision.lsn, everything=True)
+    return Detach(f"neither this Primary nor {welcome.host} has the log before LSN {decision.lsn} any more, so that "
+                  f"nobody can say whether it was the same; synchronize {welcome.host}")
+
+
+def _is_known(order: Order, welcome: Welcome) -> bool:
+    """Whether this very log has had the Secondary's word for all that the Secondary has."""
+    if welcome.order_id != order.order_id or welcome.end_lsn > order.acked_lsn:
+        return False
+    return order.delivered or (order.method is not StartMethod.FOLLOW and welcome.end_lsn == order.begin_lsn)
 
 
 def is_above(ours: History, theirs: History) -> bool:

@@ -94,7 +94,7 @@ class SenderOwner(Protocol):
         ...
 
     def verify(self, lsn: int, length: int, crc: int) -> None:
-        """The Secondary's log has this CRC32C there. Raises BadFrame."""
+        """The Secondary's log has this checksum there. Raises BadFrame."""
         ...
 
     def verdict(self, lsn: int, length: int, damaged_lsn: int) -> None:

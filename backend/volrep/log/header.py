@@ -27,7 +27,7 @@ from crc32c import crc32c
 from volrep.log.ring import SLOT_BYTES
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
-from volrep.model.units import Reign
+from volrep.model.units import Reign, Tail
 
 VERSION = 1
 # Role changes an SRL remembers. Two hosts whose common point lies further back copy everything.
@@ -71,6 +71,7 @@ class SrlHeader:
     primary_primary: bool = False  # holds to its reign although another one is known
     rival: dict[str, Any] = field(default_factory=dict)  # the other reign: `model.status.Rival`; empty: none
     failback: dict[str, Any] = field(default_factory=dict)  # from_lsn, auto: regions are marked; empty: they are not
+    kept_tails: list[Tail] = field(default_factory=list)  # `volrep.log.tails`; the newest last
     unknown: dict[str, Any] = field(default_factory=dict)  # fields of a newer version, written back
 
     def generation_at(self, lsn: int) -> int:
@@ -125,6 +126,7 @@ def _from_body(body: bytes) -> SrlHeader:
         found = json.loads(body)
         known = {name: found.pop(name) for name in _FIELDS if name in found}
         known["history"] = [_reign(*said) for said in known.get("history", ())]
+        known["kept_tails"] = [Tail(*map(int, said)) for said in known.get("kept_tails", ())]
         return SrlHeader(**known, unknown=found)
     except (ValueError, TypeError, AttributeError) as error:  # intact, so somebody wrote it so
         raise BadSlot(f"body: {error}") from error

@@ -28,6 +28,16 @@ class Reign(NamedTuple):
     reign_id: str = ""
 
 
+class Tail(NamedTuple):
+    """The `length` bytes of a log right before `lsn`, by their checksum (`volrep.log.tails`); length 0: none."""
+
+    lsn: int = 0
+    length: int = 0
+    crc: int = 0
+
+
+NO_TAIL = Tail()
+
 FIRST_LSN = Lsn(4096)
 """The stream starts here, so that 0 can say "nothing" everywhere."""
 

@@ -14,6 +14,7 @@ from volrep.log.record import CONTINUES, Record, RecordType, Write
 from volrep.log.srl import Srl
 from volrep.log.stretch import read_stretch
 from volrep.model.status import SinceFork
+from volrep.model.units import NO_TAIL, Tail
 from volrep.rvg.limits import REGION_BYTES
 from volrep.volume.data import DataVolume
 from volrep.volume.regions import RegionMap
@@ -54,17 +55,20 @@ class Stretch:
     maps: Maps
     since: SinceFork = field(default_factory=SinceFork)
     volume_writes: dict[int, list[int]] = field(default_factory=dict)  # index -> [writes, bytes]
+    tail: Tail = NO_TAIL  # of the log before `end_lsn`, when it was looked through
 
     def about(self) -> dict[str, Any]:
         """For the file that keeps it."""
         return {"from_lsn": self.from_lsn, "end_lsn": self.end_lsn, "since": self.since.model_dump(),
-                "volume_writes": {str(index): counts for index, counts in self.volume_writes.items()}}
+                "volume_writes": {str(index): counts for index, counts in self.volume_writes.items()},
+                "tail": self.tail}
 
     @classmethod
     def of(cls, about: dict[str, Any], maps: Maps) -> Stretch:
         """Raises KeyError, ValueError."""
         return cls(int(about["from_lsn"]), int(about["end_lsn"]), maps, SinceFork.model_validate(about["since"]),
-                   {int(index): list(counts) for index, counts in about["volume_writes"].items()})
+                   {int(index): list(counts) for index, counts in about["volume_writes"].items()},
+                   Tail(*about.get("tail", ())))
 
 
 def read_changes(srl: Srl, volumes: Volumes, from_lsn: int, end_lsn: int) -> Stretch:

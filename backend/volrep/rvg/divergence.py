@@ -10,7 +10,9 @@ import logging
 from collections.abc import Callable
 
 from volrep.log.srl import Srl
+from volrep.log.tails import TAIL_MAX_BYTES, read_tail
 from volrep.model.errors import VolrepError
+from volrep.model.units import Tail
 from volrep.ports.threads import Background
 from volrep.rvg.changes import Stretch, Volumes, read_changes, unknown_changes
 from volrep.rvg.maps import MapStore, encode
@@ -46,12 +48,10 @@ class Divergence:
 
     def find(self, fork_lsn: int, end_lsn: int, known: Known) -> None:
         """Look through [fork_lsn, end_lsn) in a thread, keep the outcome, then call `known` in the loop."""
-        kept = self.kept()
-        if kept is not None and (kept.from_lsn, kept.end_lsn) == (fork_lsn, end_lsn):
-            known(encode(kept.about(), kept.maps))
-            return
-
         def work() -> tuple[Stretch, bytes]:
+            kept = self.kept()
+            if kept is not None and (kept.from_lsn, kept.end_lsn) == (fork_lsn, end_lsn) and self._is_here(kept.tail):
+                return kept, encode(kept.about(), kept.maps)
             found = self._read(fork_lsn, end_lsn)
             data = encode(found.about(), found.maps)
             self._maps.save_now(self._key, data)
@@ -67,10 +67,16 @@ class Divergence:
 
         self._background.run(work, done)
 
+    def _is_here(self, tail: Tail) -> bool:
+        """Whether this log has it; one that was put back to an older image may have grown to the same end since."""
+        srl = self._srl
+        return 0 < tail.length <= tail.lsn - srl.header.tail_lsn and read_tail(srl, tail.lsn, tail.length) == tail
+
     def _read(self, fork_lsn: int, end_lsn: int) -> Stretch:
         if self._srl.header.tail_lsn <= fork_lsn:
             try:
                 found = read_changes(self._srl, self._volumes, fork_lsn, end_lsn)
+                found.tail = read_tail(self._srl, end_lsn, min(TAIL_MAX_BYTES, end_lsn - fork_lsn))
             except VolrepError as error:
                 logger.warning("the log beyond LSN %d: %s", fork_lsn, error.text)
             else:

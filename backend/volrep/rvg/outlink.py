@@ -19,7 +19,6 @@ from volrep.link.negotiate import (
     Refuse,
     Rewind,
     Start,
-    StartMode,
     Welcome,
     begin,
     decide,
@@ -36,14 +35,14 @@ from volrep.rvg.changes import Maps
 from volrep.rvg.copyout import CopyOut
 from volrep.rvg.dialling import Dialler
 from volrep.rvg.doubts import Doubts
-from volrep.rvg.failback import differing_regions
+from volrep.rvg.failback import differing_regions, why_copied
 from volrep.rvg.greeting import hello_of
 from volrep.rvg.limits import DIAL_INTERVAL_S
 from volrep.rvg.link_view import connected_text, status_of
 from volrep.rvg.maps import MapStore, encoded_max_bytes
 from volrep.rvg.remembered import Remembered, connection_part
 from volrep.rvg.resync import Resync
-from volrep.rvg.tail import differs
+from volrep.rvg.tail import checked, tail_before
 from volrep.rvg.verifying import Checker
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class OutLink:
         self.checker = Checker(primary.journal, config.remote_host, primary.emit, self._part)
         self.mismatch, self.verdict = self.doubts.mismatch, self.checker.verdict
         self._asking = False
-        self._rewind_lsn = 0
+        self._rewind = Rewind(0)  # asked over the present connection
         self._was_connected = False
         self._heals = False
         if self.mind.syncing:
@@ -194,7 +193,7 @@ class OutLink:
 
     def _order_failback(self) -> None:
         mind = self.mind
-        if mind.method != StartMethod.FAILBACK:
+        if mind.method != StartMethod.FAILBACK or mind.delivered:
             mind.method, mind.order_id, mind.delivered = StartMethod.FAILBACK.value, self._new_id(), False
 
     def ask(self) -> None:
@@ -328,19 +327,20 @@ class OutLink:
         nothing_copied = mind.syncing and not mind.delivered and welcome.order_id != mind.order_id
         if nothing_copied and mind.method == StartMethod.AUTOSYNC:
             mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # begin at the newest
+            if not journal.try_save_header():  # who comes with nothing but that beginning is known by it
+                return Later("the SRL fails")
         if mind.delivered or mind.method in (StartMethod.FOLLOW, StartMethod.FAILBACK):
             mind.consistent = welcome.consistent and not mind.syncing  # it knows better
             self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
         log = OurLog(journal.header.history, journal.retained_lsn(), journal.durable_lsn)
-        decision = decide(self.mind.order(), welcome, log, self._sync_ack())
+        decision: Start | Rewind | Later | Detach = decide(mind.order(), welcome, log, self._sync_ack())
         if isinstance(decision, Detach) and self._fails_back_by_itself(welcome):
-            decision = decide(self.mind.order(), welcome, log, self._sync_ack())
-        if isinstance(decision, Start) and decision.mode == StartMode.STREAM:
-            decision = differs(journal, welcome) or decision
+            decision = decide(mind.order(), welcome, log, self._sync_ack())
+        decision = checked(journal, mind.order(), welcome, decision)
         if isinstance(decision, Start):
             self._started(decision)
         elif isinstance(decision, Rewind):
-            self._rewind_lsn = decision.lsn
+            self._rewind = decision
         return decision
 
     def _fails_back_by_itself(self, welcome: Welcome) -> bool:
@@ -380,7 +380,7 @@ class OutLink:
         return encoded_max_bytes([v.file.size_bytes for v in self._primary.journal.volumes if v is not None])
 
     def diverged(self, maps: bytes) -> None:
-        differing_regions(self._primary, self._rewind_lsn, maps, partial(self._begin_failback, self.sender))
+        differing_regions(self._primary, self._rewind, maps, partial(self._begin_failback, self.sender))
 
     def _begin_failback(self, sender: Sender | None, union: Maps) -> None:
         """The map is complete up to this moment: what is written from now on comes in the log."""
@@ -398,8 +398,9 @@ class OutLink:
             elif sender is self.sender and journal.try_save_header():
                 self._begin_copy(union)
                 self._primary.emit("resync_started", f"{self.config.remote_host}: failback started, "
-                                                     f"{mind.copy_bytes} bytes differ")
+                                                     f"{mind.copy_bytes} bytes {why_copied(self._rewind)}")
                 start = begin(self.mind.order(), journal.header.history, self._sync_ack())
+                start.tail = tail_before(journal, start.lsn)
                 self._started(start)
                 sender.begin(start)
 

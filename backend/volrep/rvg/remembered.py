@@ -30,7 +30,7 @@ class Remembered:
     def order(self) -> Order:
         """The last order, as `link.negotiate` asks for it."""
         return Order(self.order_id, self.begin_lsn, self.consistent and not self.syncing, self.delivered,
-                     StartMethod(self.method))
+                     StartMethod(self.method), self.acked_lsn)
 
 
 def connection_part(config: LinkConfig) -> tuple[object, ...]:

@@ -37,6 +37,7 @@ from volrep.rvg.reads import Reads
 from volrep.rvg.refuser import Refuser
 from volrep.rvg.rivals import Rivals
 from volrep.rvg.secondary import Secondary
+from volrep.rvg.tail import keep_before_reign
 
 _EVENTS = {PromoteHow.MIGRATE: RoleEvent.MIGRATE, PromoteHow.TAKEOVER: RoleEvent.TAKEOVER,
            PromoteHow.ELECT: RoleEvent.ELECT}
@@ -210,6 +211,7 @@ class Roles:
             self.check_quiet()
         tail = [] if asked.how is PromoteHow.MIGRATE else self.secondary.tail()
         begun_lsn = self.journal.end_lsn
+        keep_before_reign(self.journal)
         self.journal.release_role()
         self._watch_failure()
         header.role = Role.PRIMARY.value

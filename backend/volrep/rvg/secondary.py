@@ -27,7 +27,9 @@ from volrep.link.negotiate import (
     check_hello,
 )
 from volrep.link.receiver import Receiver
+from volrep.link.tails import Reach
 from volrep.log.record import CONTINUES, Record, RecordType, Write
+from volrep.log.tails import keep_tail
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig
 from volrep.model.damage import LinkFault
@@ -42,7 +44,7 @@ from volrep.rvg.incoming import Incoming
 from volrep.rvg.journal import Journal
 from volrep.rvg.limits import SETUP_THREADS
 from volrep.rvg.link_view import connected_text
-from volrep.rvg.tail import tail_of
+from volrep.rvg.tail import tail_for
 from volrep.rvg.verifying import Verifier
 
 _ROLE = int(RecordType.ROLE)
@@ -125,14 +127,15 @@ class Secondary:
                                  f"which {hello.host} does not know", claim=claim)
         if self._active is not None and self._active.link.link_id == link.link_id:
             self._active.close("replaced by a newer connection")
+        shared_lsn = common_end(header.history, self.journal.durable_lsn, hello.history, hello.durable_lsn)
         try:
-            tail_bytes, tail_crc = tail_of(self.journal)
+            tail = tail_for(self.journal, shared_lsn, Reach(hello.retained_lsn, hello.kept_tails))
         except VolrepError as error:
             return Refuse(reason=f"{error.id} {error.text}", fault=LinkFault.LOG)
         return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=self._order()["order_id"],
                        history=header.history, end_lsn=self.journal.durable_lsn, applied_lsn=self.journal.applied_lsn,
                        consistent=header.consistent, acting=header.acting_secondary,
-                       tail_bytes=tail_bytes, tail_crc=tail_crc)
+                       tail=tail)
 
     def rewind(self, incoming: Incoming, lsn: int) -> None:
         """The Primary of a newer reign asks what was written here beyond the fork."""
@@ -206,7 +209,8 @@ class Secondary:
             raise BadFrame("START cannot be carried out, the SRL fails") from error
         header.consistent = start.consistent
         header.consistent_after_lsn = 0
-        header.salvage = {}
+        header.salvage, header.kept_tails = {}, []
+        keep_tail(header, start.tail)
         if not start.consistent:
             self.emit("resync_started", f"inconsistent until all is copied; the log begins at LSN {start.lsn}")
 

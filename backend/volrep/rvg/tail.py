@@ -1,41 +1,67 @@
-"""The last bytes of a log, as one end of a link proves to the other that both hold the same.
-
-Histories name reigns and LSNs only. A Primary whose disks were put back to an older state and that has written on since
-has the same history and other bytes under the same LSNs: what lies right before the Secondary's end shows it.
-"""
+"""What lies before an LSN in this log: shown to the other end of a link, and compared with what it shows."""
 
 from __future__ import annotations
 
-from crc32c import crc32c
+import logging
 
-from volrep.link.negotiate import TAIL_MAX_BYTES, Detach, Welcome
+from volrep.link.negotiate import Detach, Later, Order, Rewind, Start, StartMode, Welcome, compared
+from volrep.link.tails import Likeness, Reach, shown_by_both
+from volrep.log.tails import TAIL_MAX_BYTES, keep_end, read_tail
+from volrep.model.errors import VolrepError
+from volrep.model.units import Tail
 from volrep.rvg.journal import Journal
 
-
-def tail_of(journal: Journal) -> tuple[int, int]:
-    """(bytes, their CRC32C) that lie right before the durable end, as far as the ring has them: (0, 0) for none.
-
-    Read from the file, not from memory. Raises VR-1507.
-    """
-    length = min(TAIL_MAX_BYTES, journal.durable_lsn - journal.retained_lsn())
-    return (length, _crc(journal, journal.durable_lsn, length)) if length > 0 else (0, 0)
+logger = logging.getLogger("volrep.rvg")
 
 
-def differs(journal: Journal, welcome: Welcome) -> Detach | None:
-    """Whether this Primary's log has other bytes before the Secondary's end; None also when it no longer has them.
-
-    The caller has found that the histories agree up to there. Raises VR-1507.
-    """
-    start_lsn = welcome.end_lsn - welcome.tail_bytes
-    if not welcome.tail_bytes or start_lsn < journal.retained_lsn():
-        return None
-    if _crc(journal, welcome.end_lsn, welcome.tail_bytes) == welcome.tail_crc:
-        return None
-    return Detach(f"the logs differ between LSN {start_lsn} and {welcome.end_lsn}: one of the two hosts went back to "
-                  f"an older state and wrote on, or its log is damaged; nothing was overwritten on {welcome.host}")
+def reach_of(journal: Journal) -> Reach:
+    return Reach(journal.retained_lsn(), journal.header.kept_tails)
 
 
-def _crc(journal: Journal, end_lsn: int, length: int) -> int:
-    buffer = memoryview(bytearray(length))
-    journal.srl.read_into(buffer, end_lsn - length)
-    return int(crc32c(buffer))
+def tail_for(journal: Journal, lsn: int, theirs: Reach) -> Tail:
+    """What this host shows of its log before `lsn`, as much as the other one can show, too. Raises VR-1507."""
+    return _tail_at(journal, lsn, shown_by_both(lsn, reach_of(journal), theirs))
+
+
+def tail_before(journal: Journal, lsn: int) -> Tail:
+    """All that this host can show; nothing of a log that cannot be read: to copy is the way out of that."""
+    try:
+        return _tail_at(journal, lsn, max(0, min(TAIL_MAX_BYTES, lsn - journal.retained_lsn())))
+    except VolrepError as error:
+        logger.warning("what lies before LSN %d cannot be shown: %s %s", lsn, error.id, error.text)
+        return Tail(lsn)
+
+
+def likeness(journal: Journal, welcome: Welcome, lsn: int) -> Likeness:
+    """Whether both logs are the same before `lsn`, as far as this Primary's history says. Raises VR-1507."""
+    tail = welcome.tail
+    if tail.lsn != lsn:
+        return Likeness.MOVED
+    if not tail.length:
+        return Likeness.UNKNOWN
+    if not reach_of(journal).shows(lsn, tail.length):
+        return Likeness.MOVED
+    return Likeness.SAME if _tail_at(journal, lsn, tail.length) == tail else Likeness.DIFFERENT
+
+
+def checked(journal: Journal, order: Order, welcome: Welcome,
+            decision: Start | Rewind | Later | Detach) -> Start | Rewind | Later | Detach:
+    """A decision as it stands once the logs were looked at; what begins is told what lies before. Raises VR-1507."""
+    if isinstance(decision, Start) and decision.mode is StartMode.BEGIN:
+        return decision.model_copy(update={"tail": tail_before(journal, decision.lsn)})
+    if isinstance(decision, Start | Rewind):
+        return compared(decision, order, welcome, likeness(journal, welcome, decision.lsn))
+    return decision
+
+
+def keep_before_reign(journal: Journal) -> None:
+    """A reign begins here: what lies before it is what its forks will be compared by, when the ring has gone round."""
+    try:
+        keep_end(journal.srl, journal.durable_lsn)
+    except VolrepError as error:  # no reason not to take over: a failback copies more then
+        logger.warning("what lies before LSN %d is not kept: %s %s", journal.durable_lsn, error.id, error.text)
+
+
+def _tail_at(journal: Journal, lsn: int, length: int) -> Tail:
+    kept = reach_of(journal).keeps(lsn, length)
+    return kept if kept is not None else read_tail(journal.srl, lsn, length) if length else Tail(lsn)

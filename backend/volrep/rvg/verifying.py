@@ -1,7 +1,7 @@
 """The continuous verifier: whether both ends of a link have the same log on their disks.
 
 The Secondary reads its own log back in ranges of VERIFY_RANGE_BYTES, from its disk and not from memory, and sends each
-range's CRC32C (VERIFY). The Primary computes the same over its own disk and answers (VERIFIED). What is equal moves
+range's checksum (VERIFY). The Primary computes the same over its own disk and answers (VERIFIED). What is equal moves
 `proved_lsn`: both logs are proved equal from `proved_from_lsn` to there. When a range differs, each end looks at its
 own records: the Secondary says what it found (VERDICT), the Primary draws the conclusion.
 
@@ -17,11 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from crc32c import crc32c
-
 from volrep.link.frames import U64, BadFrame, FrameType, frame
 from volrep.log.record import RECORD_MAX_BYTES
 from volrep.log.srl import Srl
+from volrep.log.tails import checksum
 from volrep.ports.reactor import Timer
 from volrep.rvg.journal import Journal
 from volrep.rvg.limits import VERIFY_IDLE_S, VERIFY_INTERVAL_S, VERIFY_RANGE_BYTES
@@ -40,12 +39,12 @@ class Pusher(Protocol):
 
 
 def log_crc(srl: Srl, lsn: int, length: int) -> int:
-    """CRC32C of [lsn, lsn + length) as the disk has it. Blocking. Raises VR-1507."""
+    """`checksum` of [lsn, lsn + length) as the disk has it. Blocking. Raises VR-1507."""
     for offset, size in srl.spans(lsn, length):
         srl.file.uncache(offset, size)
     view = memoryview(bytearray(length))
     srl.read_into(view, lsn)
-    return int(crc32c(view))
+    return checksum(view)
 
 
 def examine(journal: Journal, end_lsn: int, done: Callable[[LogDamage | None, Exception | None], None]) -> None:

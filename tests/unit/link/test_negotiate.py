@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from volrep.link.frames import BadFrame
@@ -9,6 +11,7 @@ from volrep.link.negotiate import (
     LINK_PROTOCOL,
     Detach,
     Hello,
+    Later,
     Order,
     OurLog,
     Rewind,
@@ -17,9 +20,12 @@ from volrep.link.negotiate import (
     VolumeSaid,
     Welcome,
     check_hello,
+    compared,
     decide,
     parse_said,
 )
+from volrep.link.tails import Likeness
+from volrep.log.tails import TAIL_MAX_BYTES
 from volrep.model.config import StartMethod
 from volrep.model.units import Reign
 
@@ -54,7 +60,7 @@ def test_a_new_order_begins_anew_where_it_was_given() -> None:
     ({"end_lsn": 95_000}, "history up to LSN 95000 that this Primary lacks"),
     ({"history": [Reign(1, 4096, "a1"), Reign(3, 50_000, "c3")]}, "shared up to 50000"),
     ({"end_lsn": 54_000}, "the log begins at LSN 55000"),
-    ({"protocol": 3}, "link protocol 3"),
+    ({"protocol": 2}, "link protocol 2"),
 ])
 def test_what_cannot_go_on_is_left_to_the_operator(changes: dict[str, object], why: str) -> None:
     found = decided(said=welcome(**changes))
@@ -170,8 +176,54 @@ def test_another_rds_is_refused() -> None:
     assert check_hello(hello(), rds_id="x", link_id="l", volumes=[]) == "the connection is for another RDS"
 
 
-@pytest.mark.parametrize("tail", [{"end_lsn": 4096, "tail_bytes": 4104}, {"tail_bytes": 65_544}, {"tail_bytes": 4},
-                                  {"tail_crc": 1 << 32}])
-def test_a_tail_that_no_log_can_have_is_malformed(tail: dict[str, object]) -> None:
+@pytest.mark.parametrize("tail", [[4096, 4104, 0], [1 << 62, TAIL_MAX_BYTES + 8, 0], [4096, 4, 0], [4096, 8, 1 << 32],
+                                  [-8, 0, 0], [1 << 63, 8, 0]])
+def test_a_tail_that_no_log_can_have_is_malformed(tail: list[int]) -> None:
     with pytest.raises(ValueError, match="tail"):
-        welcome(**tail)
+        welcome(tail=tail)
+
+
+STREAM = Start(mode=StartMode.STREAM, lsn=70_000, order_id="o2", consistent=True, history=HISTORY, sync_ack="network")
+KNOWN = replace(ORDER, acked_lsn=70_000)
+
+
+@pytest.mark.parametrize("decision", [STREAM, Rewind(50_000)])
+def test_logs_that_are_the_same_before_go_on(decision: Start | Rewind) -> None:
+    assert compared(decision, FAILBACK, welcome(), Likeness.SAME) is decision
+
+
+@pytest.mark.parametrize("decision", [STREAM, Rewind(50_000)])
+def test_logs_that_differ_are_left_to_the_operator(decision: Start | Rewind) -> None:
+    found = compared(decision, KNOWN, welcome(tail=[50_000, 96, 1]), Likeness.DIFFERENT)
+    assert isinstance(found, Detach)
+    assert "the logs differ between LSN 49904 and 50000" in found.reason
+
+
+def test_logs_that_move_are_compared_later() -> None:
+    assert isinstance(compared(STREAM, KNOWN, welcome(), Likeness.MOVED), Later)
+
+
+@pytest.mark.parametrize("decision", [STREAM, Rewind(70_000)])
+def test_a_failback_copies_everything_when_nobody_can_say_what_is_the_same(decision: Start | Rewind) -> None:
+    assert compared(decision, FAILBACK, welcome(order_id="o1"), Likeness.UNKNOWN) == Rewind(70_000, everything=True)
+
+
+@pytest.mark.parametrize(("order", "said", "goes_on"), [
+    (KNOWN, {}, True),  # this log was told that all of it is there
+    (replace(KNOWN, acked_lsn=69_992), {}, False),
+    (KNOWN, {"order_id": "o1"}, False),
+    (replace(KNOWN, delivered=False, begin_lsn=70_000), {}, True),  # nothing was sent yet
+    (replace(KNOWN, delivered=False), {}, False),
+    (replace(KNOWN, delivered=False, begin_lsn=70_000, method=StartMethod.FOLLOW), {}, False),
+])
+def test_who_cannot_be_compared_goes_on_only_where_this_log_knows_him(order: Order, said: dict[str, object],
+                                                                      goes_on: bool) -> None:
+    found = compared(STREAM, order, welcome(**said), Likeness.UNKNOWN)
+    assert found is STREAM if goes_on else isinstance(found, Detach) and "nobody can say" in found.reason
+
+
+def test_a_failback_is_carried_out_once() -> None:
+    """The host was put back to an older image since, and what it wrote then nobody has ordered to be given up."""
+    found = decided(replace(FAILBACK, delivered=True), welcome(order_id="o1", history=OLD))
+    assert isinstance(found, Detach)
+    assert "no longer has the log it had" in found.reason

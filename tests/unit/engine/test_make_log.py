@@ -1,0 +1,37 @@
+"""A new SRL in place of one that was closed cleanly: what comes before its beginning can still be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.unit.log.support import Log, a_header, a_write
+from volrep.engine.serve_recovery import make_log
+from volrep.log.ring import SRL_MIN_BYTES
+from volrep.log.srl import Srl
+from volrep.log.tails import TAIL_MAX_BYTES, read_tail
+from volrep.model.config import Role, RvgConfig, RvgVolume
+from volrep.ports.disk import DiskFile
+
+
+def test_the_end_of_the_old_log_is_kept(tmp_path: Path) -> None:
+    log = Log(tmp_path / "srl", header=a_header(history=[]))
+    for number in range(20):
+        log.append(a_write(0, bytes([number]) * 3000))
+    end_lsn = log.srl.end_lsn
+    log.srl.header.applied_lsn = log.srl.header.durable_lsn = end_lsn
+    log.srl.header.clean = True
+    log.srl.write_header()
+    wanted = read_tail(log.srl, end_lsn, min(TAIL_MAX_BYTES, end_lsn - log.srl.header.tail_lsn))
+    log.srl.close()
+    config = RvgConfig(
+        rds_id="rds", rvg_id="rvg", dg="hrdg", name="hr_rvg", host="london", role=Role.PRIMARY, links=[],
+        srl=RvgVolume(index=-1, name="srl2", path=str(tmp_path / "srl2"), size_bytes=SRL_MIN_BYTES, volume_id="s"),
+        volumes=[], certificate_path="c", private_key_path="k")
+    with (tmp_path / "srl2").open("xb") as file:
+        file.truncate(SRL_MIN_BYTES)
+    make_log(config, str(tmp_path / "srl"), give_up=False)
+    srl = Srl.open(DiskFile.open(str(tmp_path / "srl2")))
+    made = srl.header
+    srl.close()
+    assert (made.tail_lsn, made.durable_lsn) == (end_lsn, end_lsn)
+    assert made.kept_tails == [wanted]
