@@ -148,6 +148,11 @@ def test_the_old_primary_serves_nothing_before_it_has_given_way(make_rds: MakeRd
     assert found["volumes"] == [{"name": "dv00", "writes": 1, "bytes": BLOCK, "regions_bytes": 256 << 10}]
 
 
+def messages(host: Host, kind: str) -> list[str]:
+    host.status()  # what the worker has said comes with its answers
+    return [event["message"] for event in host.events if event["type"] == kind]
+
+
 def test_without_network_a_primary_starts_as_its_policy_says(make_rds: MakeRds) -> None:
     rds = make_rds(volumes=[MIB], srl_bytes=17 * MIB)
     london, tokyo = rds.everybody
@@ -162,8 +167,12 @@ def test_without_network_a_primary_starts_as_its_policy_says(make_rds: MakeRds) 
     assert (status.asking, status.kstate) == (["tokyo"], "RECOVER")
     with pytest.raises(OSError, match=r"refused|No such file"):
         NbdClient(london.uri(0))
+    (said,) = wait_for(lambda: messages(london, "role_waits"), "an event says that it waits")
+    assert said.startswith("london serves nobody: it waits for tokyo to answer")
+    assert "before it serves" in messages(london, "rvg_started")[-1]
     london.call("serve")
     write(london, 0, 2)
+    assert len(wait_for(lambda: messages(london, "role_serves"), "an event says that it serves")) == 1
     london.kill()
     london.start()
     assert london.status().asking == ["tokyo"]

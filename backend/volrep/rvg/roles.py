@@ -58,6 +58,7 @@ class Roles:
         self.primary: Primary | None = None
         self.secondary: Secondary | None = None
         self.asking: Asking | None = None  # a starting Primary's: its exports are not open yet
+        self._served: Callable[[], None] | None = None  # who opened, until the exports may open or that takes longer
         self.draining = False  # the exports stay closed: the role is being given away
         self._loop = ports.loop
         self._new_id = ports.new_id
@@ -97,23 +98,34 @@ class Roles:
         if self.header.primary_primary:
             self.rivals.count()
 
-        def done() -> None:
-            self.asking = None
-            if self.primary is not None:
-                self._serve()
-            if waiting:
-                answer()
-            else:
-                self._open_late()
-
-        waiting = [served]
-
-        def answer() -> None:
-            if waiting:
-                waiting.pop()()
-
-        self.asking = Asking(self.primary.links, self.config.startup, self._loop, done, answer)
+        self._served = served
+        self.asking = Asking(self.primary.links, self.config.startup, self._loop, self._asked, self._asking_lasts)
         self.asking.begin()
+
+    def _asked(self) -> None:
+        """Nobody is waited for any more."""
+        self.asking = None
+        if self.primary is not None:
+            self._serve()
+            if self._served is None:
+                self._emit("role_serves", f"{self.header.host} is Primary and serves: it waits for nobody any more")
+        if not self._answer_served():
+            self._open_late()
+
+    def _asking_lasts(self) -> None:
+        """Somebody has not answered yet; said again when fewer have not."""
+        assert self.asking is not None
+        if self._answer_served():
+            self._emit("role_waits", f"{self.header.host} serves nobody: it waits for {', '.join(self.asking.hosts())} "
+                                     "to answer whether another host has taken over; or for `serve`")
+
+    def _answer_served(self) -> bool:
+        """Whether the one who opened had not been answered yet."""
+        served, self._served = self._served, None
+        if served is None:
+            return False
+        served()
+        return True
 
     def _open_late(self) -> None:
         """The configuration was answered before the exports could open."""

@@ -341,4 +341,5 @@ class Worker:
 
 def _started_text(role: str, config: RvgConfig, end: ScanEnd, *, was_clean: bool) -> str:
     how = "after a clean stop" if was_clean else f"recovered, {end.records} records replayed"
-    return f"{role} RVG {config.name} is enabled ({how}); the log ends at LSN {end.end_lsn}"
+    asks = "; it asks the other hosts before it serves" if role == Role.PRIMARY and config.links else ""
+    return f"{role} RVG {config.name} has started ({how}); the log ends at LSN {end.end_lsn}{asks}"
