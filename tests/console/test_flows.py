@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from tests.console.conftest import Fake
@@ -389,6 +390,21 @@ async def test_an_old_primary_that_is_to_be_started_is_led_to_fail_back(console:
         await pilot.press("down", "down", "f4")
         await until(pilot, shows(app, "is brought back by fail back"))
     assert fake.called() == []
+
+
+async def test_the_palette_asked_for_while_leaving_does_no_harm(console: Make) -> None:
+    app = console("display")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, on(app, MenuScreen))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "repstatus hr_rvg"))
+        await pilot.press("enter")
+        await until(pilot, shows(app, "Command: OK"))
+        for key in ("f10", "ctrl+p"):  # faster than a screen is removed
+            app.post_message(events.Key(key, None))
+        await until(pilot, lambda: app.leaving)
+        await pilot.pause()
+    assert app.mistake is None
 
 
 async def test_f3_pressed_twice_goes_two_screens_back(console: Make) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual import events, work
 from textual.app import App, SuspendNotSupported
 from textual.binding import Binding, BindingType
@@ -56,6 +57,7 @@ class Console(App[int]):
         self.program = program
         self.journal = journal
         self.source = Source(program)
+        self.leaving = False
         self._first = catalogue.screen(fastpath).id
         self._folder = keys.EscFolder()
         for theme in THEMES:
@@ -88,6 +90,10 @@ class Console(App[int]):
     def _esc_waits(self) -> None:
         if isinstance(self.screen, Frame):
             self.screen.tell("Esc: now 1 to 9 or 0 for F1 to F10, or Esc again for Cancel")
+
+    def exit(self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        self.leaving = True
+        super().exit(result, return_code, message)
 
     # -- where to go
 
@@ -237,7 +243,7 @@ class Console(App[int]):
     # -- keys of the whole console
 
     def action_command_palette(self) -> None:
-        if not isinstance(self.screen, CommandPalette):
+        if not isinstance(self.screen, CommandPalette) and not self.leaving:
             self.push_screen(GoTo(id="--command-palette"))
 
     def action_shell(self) -> None:

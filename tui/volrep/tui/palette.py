@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from textual import on
+from textual import on, work
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.markup import escape
 from textual.widgets import Input
 
@@ -99,6 +100,16 @@ class GoTo(CommandPalette):
 
     Textual fills the list in the background, and Enter before that does nothing: who knows the way would wait.
     """
+
+    @work(exclusive=True, group=CommandPalette._GATHER_COMMANDS_GROUP)
+    async def _gather_commands(self, search_value: str) -> None:
+        """As Textual's, which takes it for a mistake when the console is left before the list has been looked at."""
+        gather = CommandPalette._gather_commands.__wrapped__  # type: ignore[attr-defined]  # set by functools.wraps
+        try:
+            await gather(self, search_value)
+        except NoMatches:
+            if not cast("Console", self.app).leaving:
+                raise
 
     @on(Input.Submitted)
     def _fast_path(self, event: Input.Submitted) -> None:
