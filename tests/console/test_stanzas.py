@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from volrep.cli.verbs import TABLE
 from volrep.menus.assemble import assemble
 from volrep.menus.extract import fill
 from volrep.menus.form import Form
@@ -25,6 +26,11 @@ DIALOGS = sorted(screen.id for screen in CATALOGUE.screens.values() if isinstanc
 SHOWN = sorted(screen.id for screen in CATALOGUE.screens.values()
                if isinstance(screen, Menu | View) or (isinstance(screen, Dialog) and not screen.ghost))
 GOLDEN: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("golden.toml").read_text())
+
+
+def dialog_confirms(name: str) -> bool:
+    screen = CATALOGUE.screens[name]
+    return isinstance(screen, Dialog) and "-s" in screen.command and bool(screen.confirm)
 
 
 def test_every_dialog_has_its_golden_command() -> None:
@@ -55,6 +61,14 @@ def test_destructive_dialogs_confirm(name: str) -> None:
     """`-s` tells the command not to ask, so the console must."""
     stanza = dialog(name)
     assert ("-s" in stanza.command) == bool(stanza.confirm) or name == "setuprds"
+
+
+@pytest.mark.parametrize("name", [name for name in DIALOGS if dialog_confirms(name)])
+def test_a_name_is_typed_in_the_console_where_the_command_line_asks_for_one(name: str) -> None:
+    """What destroys or overwrites is confirmed in the same way on both."""
+    said = " ".join(word for word in dialog(name).command if not word.startswith("-"))
+    (verb,) = (verb for verb in TABLE if verb.name == said)
+    assert bool(dialog(name).confirm_name) == bool(verb.typed)
 
 
 def test_every_screen_is_reached_from_the_first_menu() -> None:

@@ -39,8 +39,7 @@ def _sites(run: Run) -> Sites:
     return sites_of(world, rds, {host: answer[0] for host, answer in known.items()}, attached)
 
 
-def _do(run: Run, sites: Sites, host: str, items: list[Item], make: Callable[[], Plan], *, typed: str = "",
-        **values: str) -> int:
+def _do(run: Run, sites: Sites, host: str, items: list[Item], make: Callable[[], Plan], **values: str) -> int:
     """Plan, show, ask, drive. A refusal is shown with all that led to it."""
     plan, problem = None, None
     try:
@@ -60,7 +59,7 @@ def _do(run: Run, sites: Sites, host: str, items: list[Item], make: Callable[[],
         run.carry_out(plan)
         return Exit.DONE
     _say_before(run, document)
-    run.confirm(typed=typed, rvg=sites.rds.name, host=host, lost="; ".join(document["lost"]), **values)
+    run.confirm(rvg=sites.rds.name, host=host, lost="; ".join(document["lost"]), **values)
     run.carry_out(plan, numbered=True)
     return Exit.DONE
 
@@ -148,13 +147,10 @@ def takeover(run: Run) -> int:
     if run.option("candidates"):
         return _candidates(run, sites)
     host, now_ns = _heir(run, sites), time.time_ns()
-    items = for_takeover(sites, host, now_ns)
-    dangerous = any(item.mark in (Mark.FENCE, Mark.FORCE) for item in items)
-    return _do(run, sites, host, items,
+    return _do(run, sites, host, for_takeover(sites, host, now_ns),
                lambda: plan_roles.plan_takeover(sites, host, run.fresh, now_ns, force=run.force,
                                                 failback=not run.option("no_failback"),
-                                                autofb=bool(run.option("autofb"))),
-               typed=host if dangerous else "")
+                                                autofb=bool(run.option("autofb"))))
 
 
 def _heir(run: Run, sites: Sites) -> str:
@@ -194,14 +190,14 @@ def makesec(run: Run) -> int:
     host = run.host or (losers[0] if len(losers) == 1 else "")
     return _do(run, sites, survivor, [],
                lambda: plan_failback.plan_makesec(sites, host, survivor, run.fresh, force=run.force),
-               typed=host if run.force else "", loser=host or "nobody")
+               loser=host or "nobody")
 
 
 def elect(run: Run) -> int:
     sites, survivor = _sites(run), run.argument("primary")
     losers = [site.host for site in plan_failback.giving_way(sites, survivor)]
     code = _do(run, sites, survivor, [], lambda: plan_failback.plan_elect(sites, survivor, run.fresh),
-               typed=survivor, losers=" and ".join(losers) or "nobody")
+               losers=" and ".join(losers) or "nobody")
     for host in losers:
         code = _wait(run, sites, host, code)
     return code

@@ -174,7 +174,10 @@ class Run:
         question = f"Type {typed} to go on: " if typed else "Continue? [y/N] "
         self.out.stderr.write(f"{verb.confirm.format(**values)}. {question}")
         self.out.stderr.flush()
-        answer = sys.stdin.readline().strip()
+        line = sys.stdin.readline()
+        if not line.endswith("\n"):  # Ctrl-D: what is said next begins a line of its own
+            self.out.say("")
+        answer = line.strip()
         if answer != typed if typed else answer.lower() not in ("y", "yes"):
             raise VolrepError(usage.NOT_CONFIRMED)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +42,24 @@ def test_an_error_is_an_id_a_text_and_a_hint(capsys: pytest.CaptureFixture[str])
     first, second = said.err.splitlines()
     assert first == "VR-1000: volum is not a verb"
     assert second.startswith("hint: closest: volume")
+
+
+def test_the_end_of_input_at_a_question_is_a_no_on_a_line_of_its_own() -> None:
+    assert entry.main(["host", "add", "london", "local=/nowhere"]) == 0
+    ours, theirs = os.openpty()
+    with subprocess.Popen([sys.executable, "-m", "volrep.cli.main", "-f", "host", "remove", "london"], stdin=theirs,
+                          stdout=theirs, stderr=theirs, start_new_session=True) as asking:
+        os.close(theirs)
+        said = b""
+        while b"[y/N] " not in said:
+            said += os.read(ours, 4096)
+        os.write(ours, b"\x04")
+        with contextlib.suppress(OSError):  # EIO: nobody holds the other end any more
+            while data := os.read(ours, 4096):
+                said += data
+    os.close(ours)
+    assert asking.returncode == 1
+    assert "[y/N] \r\nVR-1031: " in said.decode().replace("^D\b\b", "")
 
 
 @pytest.mark.parametrize("number", [n for n in CATALOGUE if n in (1000, 1110, 1310, 1330, 1700)])
