@@ -45,7 +45,7 @@ def _item(what: str, mark: str, says: str, remedy: str = "") -> dict[str, str]:
 BEHIND = {"behind_writes": 12, "behind_bytes": 49152, "data": "consistent, behind", "mode": "asynchronous"}
 OPEN = _item("applications", "wait", "volumes are open on london (1 connections); hooks are to close them: "
              "10-postgresql")
-READY = {"ready": True, "note": "", "items": [_item("host", "ok", "tokyo answers, its RVG runs"), OPEN]}
+READY = {"ready": True, "word": "yes", "note": "", "items": [_item("host", "ok", "tokyo answers, its RVG runs"), OPEN]}
 REVIEWS: dict[str, Any] = {
     "migrate": {"ready": True, "problem": None, "lost": ["nothing"],
                 "sites": [_site("london", "Primary", "Secondary", connections=1),
@@ -74,8 +74,8 @@ ANSWERS: dict[str, Any] = {
     "volume list": {"volumes": VOLUMES},
     "printrvg": {"rds": [{"dg": "hrdg", "rvg": "hr_rvg", "rds_id": "1", "primary": _host("london", "primary"),
                           "secondaries": [_host("tokyo", "secondary")], "config_errors": [],
-                          "hosts": [{"host": host, "role": role, "split": False, "diverged": False, "waiting": False,
-                                     "may_serve": False}
+                          "hosts": [{"host": host, "role": role, "split": False, "diverged": False, "since_fork": "",
+                                     "waiting": False, "may_serve": False}
                                     for host, role in (("london", "Primary"), ("tokyo", "Secondary"))]}]},
     "exports": {"exports": []},
     "repstatus": {

@@ -76,3 +76,18 @@ def test_long_events_and_errors_go_on_in_further_lines(width: int) -> None:
     assert max(map(cell_len, lines)) <= width
     text = " ".join(" ".join(lines).split())
     assert text.count(long) == 2
+
+
+def test_short_facts_stand_beside_each_other_and_what_nobody_knows_is_a_dash() -> None:
+    lines = drawn("overview", ANSWERS["repstatus"])
+    assert lines[0].split() == ["Primary", "london", "State", "ACTIVE"]
+    assert lines[1].split() == ["I/O", "enabled", "Disk", "group", "hrdg"]
+    assert "━" in next(line for line in lines if "SRL used" in line)
+    alone = drawn("overview", ANSWERS["repstatus"] | {"primary": None})
+    assert alone[0].split() == ["Primary", "-", "State", "-"]
+
+
+def test_errors_stand_above_what_is_long() -> None:
+    document = ANSWERS["repstatus"] | {"config_errors": [{"host": "tokyo", "message": "waits"}]}
+    lines = drawn("overview", document)
+    assert lines.index("Configuration errors") < lines.index("Secondaries")

@@ -98,12 +98,16 @@ def validate(document: Document) -> str:
 def candidates(document: Document) -> str:
     rows = [(row["rank"] or "-", row["host"], row["end_lsn"] if row["end_lsn"] is not None else "-",
              "-" if row["missing_writes"] is None else row["missing_writes"], row["last_write"][:19] or "-",
-             "-" if row["heard_s"] is None else f"{format_duration(row['heard_s'])} ago", row["why"])
+             "-" if row["heard_s"] is None else f"{format_duration(row['heard_s'])} ago")
             for row in document["candidates"]]
     best = f"best: {document['best']}" if document["best"] else "no host that answers could take over"
     silent = f"\ndid not answer: {', '.join(document['silent'])}" if document["silent"] else ""
-    return table(("RANK", "HOST", "LOG END", "MISSING WRITES", "LAST WRITE", "PRIMARY HEARD", "WHY"), rows) + \
-        f"\n{best}{silent}"
+    heading, *lines = table(("RANK", "HOST", "LOG END", "MISSING WRITES", "LAST WRITE", "PRIMARY HEARD"),
+                            rows).splitlines()
+    # Below its row: in a column it would leave 80 columns too little
+    explained = [line for shown, row in zip(lines, document["candidates"], strict=True)
+                 for line in (shown, f"      {row['why']}")]
+    return "\n".join([heading, *explained, best]) + silent
 
 
 def divergence(document: Document) -> str:

@@ -50,6 +50,8 @@ def _host(member: Member, rds: Rds) -> Document:
     return {"host": member.host.name, "role": role_word(member), "split": PRIMARY_PRIMARY in flags,
             "fails_back": fails_back(rds, member),
             "diverged": bool(flags & {ACTING, PRIMARY_PRIMARY}),
+            "since_fork": since_fork_words(member.info.status.since_fork)
+            if member.info.status is not None and flags & {ACTING, PRIMARY_PRIMARY} else "",
             "waiting": member.waits, "may_serve": member.waits and rds.reigning is None}
 
 
@@ -134,7 +136,7 @@ def config_errors(rds: Rds) -> list[Document]:
     primaries = rds.primaries
     serving = [m for m in primaries if not m.waits]
     if len(serving) > 1 and not any(_conflict(m, rds) for m in serving):
-        errors += [{"host": m.host.name, "message": "Primary-Primary configuration"} for m in serving]
+        errors += [{"host": m.host.name, "message": f"Primary-Primary configuration{_settle(rds)}"} for m in serving]
     errors += [{"host": m.host.name, "message": said} for m in rds.members if (said := waiting_words(m, rds))]
     if not primaries:
         errors.append({"host": "", "message": "no host that answers holds the Primary"})
@@ -163,7 +165,12 @@ def _conflict(member: Member, rds: Rds) -> str:
     since = f" since {iso(rival.since_ns)}" if rival is not None and rival.since_ns else ""
     what = f"acting Secondary: superseded by {other}" if ACTING in status.role_flags else \
         f"Primary-Primary configuration with {other}"
-    return f"{what}{since}; {since_fork_words(status.since_fork)} of its own since the fork"
+    settle = "" if ACTING in status.role_flags else _settle(rds)
+    return f"{what}{since}; {since_fork_words(status.since_fork)} of its own since the fork{settle}"
+
+
+def _settle(rds: Rds) -> str:
+    return f"; choose the survivor: volrep -g {rds.dg} elect {rds.name} HOST"
 
 
 def waiting_words(member: Member, rds: Rds) -> str:
@@ -349,6 +356,8 @@ def data_status(link: LinkStatus | None, far: Member | None) -> str:
         return NOT_KNOWN  # it is to follow a new Primary, which has not met it yet
     if link.sync is not None or not consistent:
         return "inconsistent"
+    if far is not None and ACTING in _flags(far):
+        return "consistent, diverged"
     if link.state is LinkState.STALE:
         return "consistent, stale"
     return "consistent, behind" if link.behind_writes or link.behind_bytes else "consistent, up-to-date"

@@ -70,8 +70,8 @@ def _data(sites: Sites, site: Site) -> str:
         return NOT_KNOWN
     if site.acting:
         return "consistent, diverged" if site.status.consistent else "inconsistent"
-    if site.member is not None and site.member.waits and sites.rds.reigning is not None:
-        return NOT_KNOWN  # it and the one that reigns have not met
+    if site.member is not None and site.member.waits:
+        return NOT_KNOWN  # somebody else may have taken over
     if site.is_primary:
         return "diverged" if PRIMARY_PRIMARY in site.flags else "current"
     return data_status(sites.primary.link_status(site.host) if sites.primary is not None else None, site.member)
@@ -185,8 +185,9 @@ def validate(sites: Sites, now_ns: int) -> Document:
 
 
 def _readiness(items: list[Item]) -> Document:
-    return {"ready": ready(items), "items": [item_document(item) for item in items],
-            "note": "; ".join(item.says for item in items if item.mark is Mark.FENCE)}
+    fence = "; ".join(item.says for item in items if item.mark is Mark.FENCE)
+    word = "no" if not ready(items) else "only with -f" if fence else "yes"
+    return {"ready": ready(items), "word": word, "items": [item_document(item) for item in items], "note": fence}
 
 
 def all_ready(document: Document) -> bool:

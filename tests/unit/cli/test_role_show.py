@@ -73,6 +73,8 @@ def test_a_primary_that_runs_does_not_make_its_secondary_unready() -> None:
     document = report_roles.validate(roles("london", "tokyo").sites(), NOW_NS)
     assert report_roles.all_ready(document)
     text = role_show.validate(document)
+    assert [site["takeover"]["word"] for site in document["sites"] if site["takeover"]] == ["only with -f"]
+    assert [site["migrate"]["word"] for site in document["sites"] if site["migrate"]] == ["yes"]
     assert "ready for takeover: yes, but only with -f (london answers and is the Primary)" in text
 
 
@@ -86,6 +88,7 @@ def test_candidates_are_ranked_and_the_others_say_why_not() -> None:
         ("tokyo", 1, 0), ("paris", 2, 1024), ("london", None, None), ("rome", None, None)]
     text = role_show.candidates(document)
     assert "best: tokyo" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert "lacks 1k that the best holds" in text
     assert "did not answer: london" in text
 
@@ -99,7 +102,9 @@ def test_a_split_brain_is_shown_by_every_verb_that_shows() -> None:
         status.since_fork = SinceFork(writes=12, bytes=49152, first_ns=10**18, last_ns=10**18, complete=True)
         status.superseded_by = Rival(host="the other", generation=2, reign="ab" * 8, fork_lsn=1, since_ns=10**18)
     rds = world.rds("hrdg", "hr_rvg")
+    assert [host["since_fork"] for host in report.printrvg(world, [rds])["rds"][0]["hosts"]] == ["12 writes, 48k"] * 2
     text = show.repstatus(report.repstatus(world, rds), long=False)
+    assert text.count("choose the survivor: volrep -g hrdg elect hr_rvg HOST") == 2
     assert text.count("Primary-Primary configuration with the other since 2001-09-09T01:46:40.000+00:00; "
                       "12 writes, 48k of its own since the fork") == 2
     assert "Other Primary:" in text
@@ -240,6 +245,7 @@ def test_a_primary_that_waits_alone_is_the_primary_and_may_be_let_serve() -> Non
     world = hosts.world()
     document = report.repstatus(world, world.rds(DG, RVG))
     assert (document["primary"]["host"], document["primary"]["io"]) == ("london", "disabled")
+    assert [site["data"] for site in report_roles.validate(hosts.sites(), NOW_NS)["sites"]] == ["N/A", "N/A"]
     hosts_shown = report.printrvg(world, [world.rds(DG, RVG)])["rds"][0]["hosts"]
     assert [host["may_serve"] for host in hosts_shown if host["waiting"]] == [True]
     (waits,) = [error["message"] for error in document["config_errors"] if error["host"] == "london"]

@@ -57,6 +57,8 @@ def test_a_link_says_that_its_other_end_is_brought_back_by_a_failback() -> None:
     (rds,) = report.printrvg(world, [world.rds(DG, RVG)])["rds"]
     assert [(link["remote_host"], link["remote_role"], link["fails_back"]) for link in rds["primary"]["links"]] == [
         ("london", "acting Secondary", True)]
+    document = report.repstatus(world, world.rds(DG, RVG))
+    assert [row["data_status"] for row in document["secondaries"]] == ["consistent, diverged"]
     hosts.silent.add("london")
     world = hosts.world()
     (rds,) = report.printrvg(world, [world.rds(DG, RVG)])["rds"]

@@ -108,7 +108,8 @@ def test_two_primaries_and_differing_sizes_are_told() -> None:
     config = hosts.rvgs["tokyo", DG, "hr_rvg"]
     config.role = hosts.rvgs["london", DG, "hr_rvg"].role
     errors = report.config_errors(hosts.world().all_rds()[0])
-    assert [e["message"] for e in errors[:2]] == ["Primary-Primary configuration"] * 2
+    assert [e["message"] for e in errors[:2]] == [
+        "Primary-Primary configuration; choose the survivor: volrep -g hrdg elect hr_rvg HOST"] * 2
 
 
 def test_events_of_all_hosts_stand_in_the_order_of_time() -> None:

@@ -25,8 +25,7 @@ def draw(view: View, document: Any, width: int) -> list[Line]:
     """The lines of a picture, none of them wider than `width`."""
     chain = (document,) if isinstance(document, dict) else ()
     lines: list[Line] = []
-    for fact in view.facts:
-        lines += _fact(view, fact, value_at(chain, fact.path))
+    lines += _facts([_fact(view, fact, value_at(chain, fact.path)) for fact in view.facts], width)
     for table in view.tables:
         lines += _table(view, table, document, width)
     while lines and not lines[0]:
@@ -42,12 +41,29 @@ def _tone(view: View, text: str) -> str:
     return ""
 
 
-def _fact(view: View, fact: Fact, value: Any) -> list[Line]:
-    text = clean(show(value, fact.form))
+def _fact(view: View, fact: Fact, value: Any) -> Line:
+    text = clean(show(value, fact.form)) or "-"
     line: Line = [(f"{fact.label:<14}", "dim"), (f"{text:<8}", _tone(view, text))]
     if fact.bar and isinstance(value, (int, float)):
         line += bar(value / 100)
-    return [line]
+    return line
+
+
+def _facts(facts: Sequence[Line], width: int) -> list[Line]:
+    """Two beside each other where both are short: what changes stands further down and needs the room."""
+    half = width // 2
+    lines: list[Line] = []
+    for fact in facts:
+        before = _line_len(lines[-1]) if lines else width
+        if before < half and _line_len(fact) <= width - half and len(lines[-1]) == 2:
+            lines[-1] = [*lines[-1], (" " * (half - before), ""), *fact]
+        else:
+            lines.append(fact)
+    return lines
+
+
+def _line_len(line: Line) -> int:
+    return sum(cell_len(text) for text, _ in line)
 
 
 def bar(share: float) -> Line:
