@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.sim.operator import primary_of
+from tests.sim.operator import header_of, is_up, primary_of
 from tests.sim.plan import Setting
 from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, Ring
 from volrep.model.config import StartMethod
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from tests.sim.host import SimHost
     from tests.sim.rolling import RollingRun
     from tests.sim.run import Run
+    from tests.sim.tree import Image
 
 Args = dict[str, Any]
+BROUGHT_BACK_S = 15.0  # until a host that nobody reached is equal again: dials that met the partition time out first
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,32 @@ def _return_alone(run: RollingRun, to: int, down_s: float, alone_s: float, stopp
         run.operator.begin("takeover", takes)
 
     run.world.after(0.1, die)
+
+
+def _return_older(run: RollingRun, to: int, age_s: float, alone_s: float, amid: bool) -> None:
+    """A Primary that nobody reaches writes alone while another takes over, dies, and comes back to give way.
+
+    It writes on from an older image of itself; or, `amid`, from its own log, and comes back a second time, from an
+    image of that time, when the others have brought it back.
+    """
+    primaries = run.oracle.primaries()
+    if len(primaries) != 1 or run.peace:
+        return
+    here, takes = primaries[0], run.host(to)
+    if takes is here:
+        takes = run.host(to + 1)
+    index = run.hosts.index(here)
+
+    def part() -> None:
+        _isolate(run, index, alone_s + 0.3)
+        run.operator.begin("takeover", takes, failback=True, autofb=False)
+        if amid:
+            run.world.after(alone_s * 0.9, lambda: _put_back(run, index, age_s + BROUGHT_BACK_S, folder=True))
+        run.world.after(alone_s, lambda: here.kill(power=False))
+
+    if not amid:
+        _put_back(run, index, age_s, folder=True, alone_s=alone_s + 0.3)
+    run.world.after(0.2 if amid else age_s, part)
 
 
 def _serve(run: RollingRun, host: int) -> None:
@@ -255,7 +283,8 @@ def _rot_log(run: Run, host: int, where: float, bit: int) -> None:
     if process is None or process.worker.journal is None or process.failed is not None:
         return
     journal = process.worker.journal
-    end_lsn = run.oracle.history.proved_lsn if host == 0 else journal.header.durable_lsn
+    end_lsn = (run.oracle.history_of(found).proved_lsn if run.oracle.is_primary(process)
+               else journal.header.durable_lsn)
     tail_lsn = journal.retained_lsn()
     if end_lsn - tail_lsn < 64:
         return
@@ -284,9 +313,19 @@ def _clock(run: Run, host: int, jump_s: float) -> None:
 
 
 def _revert(run: Run, secondary: int, age_s: float) -> None:
-    """The host comes back with disks as they were: a snapshot of the machine was restored."""
-    found = run.host(secondary)
-    saved = _Saved(found)
+    """A Secondary comes back with disks as they were: a snapshot of the machine was restored."""
+    _put_back(run, secondary, age_s, folder=True)
+
+
+def _put_back(run: Run, host: int, age_s: float, *, folder: bool, alone_s: float = 0.0) -> None:
+    """Any host; with `folder` also its small files. `alone_s`: nobody reaches it for so long.
+
+    Not to a moment amid a copy to it: the Primary takes the regions for copied that the image lacks (README, limits).
+    """
+    found = run.host(host)
+    if run.plan.setting.roles and not (is_up(found) and header_of(found).consistent):
+        return
+    saved = _Saved(found, run.oracle.image(found))
 
     def restore() -> None:
         if run.peace:
@@ -294,8 +333,11 @@ def _revert(run: Run, secondary: int, age_s: float) -> None:
         if found.process is not None:
             found.process.loop.undone = True
         found.kill(power=True)
-        saved.put_back()
-        run.oracle.reverted(found)
+        saved.put_back(folder=folder)
+        found.reverts += 1
+        run.oracle.reverted(found, saved.image)
+        if alone_s:
+            _isolate(run, run.hosts.index(found), alone_s)
 
     run.world.after(age_s, restore)
 
@@ -303,15 +345,19 @@ def _revert(run: Run, secondary: int, age_s: float) -> None:
 class _Saved:
     """Disks and folder of a host at one moment."""
 
-    def __init__(self, host: SimHost) -> None:
+    def __init__(self, host: SimHost, image: Image | None) -> None:
+        self.image = image
         self._host = host
         self._disks = {path: disk.after_power_loss(host.random) for path, disk in host.disks.items()}
+        self._damaged = {path: list(disk.damaged) for path, disk in host.disks.items()}
         self._files = dict(host.files)
 
-    def put_back(self) -> None:
+    def put_back(self, *, folder: bool) -> None:
         for path, data in self._disks.items():
-            self._host.disks[path].replace(data)
-        self._host.files = self._files
+            self._host.disks[path].replace(bytearray(data))
+            self._host.disks[path].damaged = list(self._damaged[path])
+        if folder:
+            self._host.files = dict(self._files)
 
 
 ACTIONS: dict[str, Row] = {
@@ -333,6 +379,9 @@ ACTIONS: dict[str, Row] = {
     "return_alone": Row(lambda r, s: {"to": _any_host(r, s), "down_s": round(r.uniform(0.3, 2), 3),
                                       "alone_s": round(r.uniform(0.5, 8), 3), "stopped": r.random() < 0.3},
                         _return_alone),
+    "return_older": Row(lambda r, s: {"to": _any_host(r, s), "age_s": round(r.uniform(0.1, 5), 3),
+                                      "alone_s": round(r.uniform(2.5, 6), 3), "amid": r.random() < 0.4},
+                        _return_older),
     "serve": Row(lambda r, s: {"host": _any_host(r, s)}, _serve),
     "isolate": Row(lambda r, s: {"host": _any_host(r, s), "for_s": round(r.uniform(0.1, 6), 3)}, _isolate),
     "cut_all": Row(lambda r, s: {}, _cut_all),
@@ -367,4 +416,7 @@ ACTIONS: dict[str, Row] = {
     "misdirect": Row(lambda r, s: {"host": _host(r, s)}, _misdirect),
     "clock": Row(lambda r, s: {"host": _host(r, s), "jump_s": round(r.uniform(-30, 30), 3)}, _clock),
     "revert": Row(lambda r, s: {"secondary": _secondary(r, s), "age_s": round(r.uniform(0.2, 4), 3)}, _revert),
+    "put_back": Row(lambda r, s: {"host": _any_host(r, s), "age_s": round(r.uniform(0.2, 6), 3),
+                                  "folder": r.random() < 0.5, "alone_s": round(r.choice((0.0, r.uniform(0.5, 6))), 3)},
+                    _put_back),
 }

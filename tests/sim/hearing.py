@@ -54,6 +54,11 @@ class Hearing:
             else:
                 waits.pop(process.loop.name, None)
 
+    def forgets(self, host: str) -> None:
+        """It was put back to an older image: what it knew of itself it may know no more."""
+        for by in self.superseded.values():
+            by.discard(host)
+
     def serves(self, process: Process) -> None:
         """An answer goes out to an application; a Primary in FAIL refuses every request, whomever it has heard."""
         name = process.loop.name

@@ -68,6 +68,7 @@ class History:
     completed_lsn: int = FIRST_LSN  # beyond the last completed write
     completed: int = 0
     proved_lsn: int = FIRST_LSN  # a later record says that everything before was durable
+    role_bytes: int = 0  # of the record that the reign begins with, while it is to come
     entries: list[Entry] = field(default_factory=list)
     owed: deque[Expected] = field(default_factory=deque)
     abandoned: list[tuple[int, list[Expected]]] = field(default_factory=list)  # from an LSN on: sent perhaps, then lost
@@ -97,6 +98,8 @@ class History:
             for kind, volume, offset, size, start, end, lsn_end, _, _ in records:
                 self._take(kind, volume, offset, size, data[start:end], lsn_end)
         else:
+            if self.role_bytes:
+                self._take(RecordType.ROLE, 0, 0, 0, b"", self.end_lsn + self.role_bytes)
             while self.end_lsn < end_lsn:
                 due = self.owed[0]
                 self._take(due.kind, due.wish.volume, due.offset, due.length, due.payload or b"",
@@ -110,6 +113,8 @@ class History:
 
     def _take(self, kind: int, volume: int, offset: int, length: int, payload: bytes, lsn_end: int) -> None:
         plain, wish = kind & ~CONTINUES, None
+        if plain == RecordType.ROLE:
+            self.role_bytes = 0
         if plain in _CHANGING:
             if not self.owed:
                 raise Violation(f"the Primary logged a write at LSN {self.end_lsn} that nobody submitted")
@@ -173,6 +178,12 @@ class History:
         made = History(self.sizes_bytes, end_lsn=lsn, completed_lsn=min(lsn, self.completed_lsn), proved_lsn=lsn)
         made.entries, made._ends = self.entries[:count], self._ends[:count]
         made._snapshots, made._now = self._snapshots[:count // _SNAPSHOT_EVERY + 1], images
+        return made
+
+    def copy(self) -> History:
+        """As it is now, with nothing owed: of the process that owes it nothing is left."""
+        made = self.fork(self.end_lsn)
+        made.completed_lsn, made.proved_lsn = self.completed_lsn, self.proved_lsn
         return made
 
     def died(self) -> None:

@@ -48,6 +48,7 @@ class SimHost:
         self.down_s = 0.0  # how long it stays down after its next death; 0: as the engine does it
         self.fails_in_a_row = 0
         self.beyond_repair = False
+        self.reverts = 0  # times that it was put back to an older image
         self.starts = self.kills = self.power_losses = 0
         self.slow_s = 0.0
         self.disk_errors = 0  # injected so far: a FAIL needs a reason

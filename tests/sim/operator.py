@@ -25,6 +25,7 @@ LOOK_S = 0.3
 TRIES_MAX = 20
 DEMOTE_WAIT_S = 2.0
 OVERWRITING = (StartMethod.AUTOSYNC, StartMethod.BLANK, StartMethod.FORCE, StartMethod.FAILBACK)
+_COPY_ALL = ("the logs differ", "nobody can say", "startrep -a")  # reasons of a link that name the remedy
 _WAYS = (StartMethod.FOLLOW, StartMethod.FAILBACK, StartMethod.AUTOSYNC)  # to make a host equal, the cheapest first
 
 
@@ -37,6 +38,7 @@ class Intent:
     reign_id: str
     options: dict[str, Any] = field(default_factory=dict)
     former: SimHost | None = None  # whom this migrate has demoted
+    former_reverts: int = 0
     tries: int = 0
     busy_until_s: float = 0.0
     done: bool = False
@@ -62,9 +64,11 @@ class Operator:
         run = self._run
         if run.peace or intent.done:
             return
+        if intent.former is not None and intent.former.reverts != intent.former_reverts:
+            return  # where it ended when it was demoted is not known any more
         if run.world.now_s >= intent.busy_until_s:
             intent.tries += 1
-            if intent.reign_id in run.oracle.reigns and intent.to not in run.oracle.primaries():
+            if run.oracle.tree.knows(intent.reign_id) and intent.to not in run.oracle.primaries():
                 intent.reign_id = self._new_reign()  # it was, and has given the role away: said anew
             if intent.tries > TRIES_MAX:
                 self._take_back(intent)
@@ -74,7 +78,7 @@ class Operator:
 
     def _take_back(self, intent: Intent) -> None:
         """The other host cannot become Primary: the one that was takes the role again."""
-        if intent.former is not None and _is_up(intent.former) and not self._run.oracle.primaries():
+        if intent.former is not None and is_up(intent.former) and not self._run.oracle.primaries():
             self._promote(intent.former, PromoteHow.MIGRATE, self._new_reign(), expect_lsn=_durable_lsn(intent.former))
 
     def _finished(self, intent: Intent) -> None:
@@ -87,12 +91,12 @@ class Operator:
         primaries = run.oracle.primaries()
         if to in primaries:
             self._finished(intent)
-        elif not primaries and intent.former is not None and _is_up(intent.former) and _is_up(to):
+        elif not primaries and intent.former is not None and is_up(intent.former) and is_up(to):
             self._promote(to, PromoteHow.MIGRATE, intent.reign_id, expect_lsn=_durable_lsn(intent.former))
-        elif len(primaries) == 1 and _is_up(to):
+        elif len(primaries) == 1 and is_up(to):
             here = primaries[0]
             intent.busy_until_s = run.world.now_s + DEMOTE_WAIT_S + 1.0
-            intent.former = here
+            intent.former, intent.former_reverts = here, here.reverts
 
             def demoted(_: VolrepError | None) -> None:
                 intent.busy_until_s = 0.0
@@ -103,7 +107,7 @@ class Operator:
     def _takeover(self, intent: Intent) -> None:
         if intent.to in self._run.oracle.primaries():
             self._finished(intent)
-        elif _is_up(intent.to):
+        elif is_up(intent.to):
             self._promote(intent.to, PromoteHow.TAKEOVER, intent.reign_id, **intent.options)
 
     def _promote(self, host: SimHost, how: PromoteHow, reign_id: str, **options: Any) -> None:
@@ -135,20 +139,22 @@ class Operator:
     def tend(self, *, resume: bool) -> None:
         """Links that stand still are set going: first as if nothing needed to be copied, then with a copy."""
         primaries = self._run.oracle.primaries()
-        if len(primaries) == 1 and _is_up(primaries[0]):
+        if len(primaries) == 1 and is_up(primaries[0]):
             here = primaries[0]
             for link in primary_of(here).links.values():
                 self._tend_link(here, link, resume=resume)
 
     def _tend_link(self, here: SimHost, link: OutLink, *, resume: bool) -> None:
         other = self._run.oracle.hosts[link.config.remote_host]
-        if not _is_up(other):
+        if not is_up(other):
             return
         assert other.process is not None
         assert other.process.worker.roles is not None
         acting = other.process.worker.roles.header.acting_secondary
         if resume and link.mind.state == LinkState.PAUSE:
             self._run.ask_host(here, "link.resume", {"link_id": link.config.link_id})
+        elif link.mind.state == LinkState.STALE and any(text in link.mind.reason for text in _COPY_ALL):
+            self.start(here, link, StartMethod.AUTOSYNC)
         elif acting and not link.connected:
             self.start(here, link, StartMethod.FAILBACK)
         elif link.mind.state == LinkState.STALE:
@@ -167,18 +173,18 @@ class Operator:
         if not primaries:
             best = max(run.hosts, key=_rank)
             if _rank(best)[0]:
-                acting = _header(best).acting_secondary
+                acting = header_of(best).acting_secondary
                 self._promote(best, PromoteHow.ELECT if acting else PromoteHow.TAKEOVER, self._new_reign())
         elif len(primaries) > 1:
             self.elect(run.world.random.choice(primaries))
-        elif _header(primaries[0]).primary_primary:
+        elif header_of(primaries[0]).primary_primary:
             self._promote(primaries[0], PromoteHow.ELECT, self._new_reign())
-        elif any(_header(host).generation > _header(primaries[0]).generation for host in run.hosts):
+        elif any(header_of(host).generation > header_of(primaries[0]).generation for host in run.hosts):
             self.follow(primaries[0])  # it has to hear that somebody was above it
 
     def elect(self, survivor: SimHost) -> None:
         """The other Primaries step down, and a reign above all begins."""
-        flagged = [host for host in self._run.oracle.primaries() if _header(host).primary_primary]
+        flagged = [host for host in self._run.oracle.primaries() if header_of(host).primary_primary]
         if survivor not in flagged:
             for host in self._run.oracle.primaries():
                 self.follow(host)
@@ -198,14 +204,14 @@ def primary_of(host: SimHost) -> Primary:
     return host.process.worker.primary
 
 
-def _header(host: SimHost) -> Any:
+def header_of(host: SimHost) -> Any:
     assert host.process is not None
     assert host.process.worker.journal is not None
     return host.process.worker.journal.header
 
 
 def _rank(host: SimHost) -> tuple[bool, bool, int, int]:
-    header = _header(host)
+    header = header_of(host)
     return header.consistent, not header.acting_secondary, header.generation, _durable_lsn(host)
 
 
@@ -219,6 +225,6 @@ def _link(here: Primary, to: SimHost) -> OutLink:
     return next(link for link in here.links.values() if link.config.remote_host == to.name)
 
 
-def _is_up(host: SimHost) -> bool:
+def is_up(host: SimHost) -> bool:
     process = host.process
     return process is not None and process.opened and process.failed is None and not process.loop.dead

@@ -19,6 +19,7 @@ from tests.sim.history import History, Wish
 from tests.sim.loop import Violation
 from tests.sim.promises import Promises, Standing, wanted_of
 from tests.sim.recovering import OutOfReach, compare, is_damaged_from, recovered_copy, shown
+from tests.sim.tree import Image
 from volrep.log.header import SrlHeader
 from volrep.model.config import Role
 from volrep.model.errors import VolrepError
@@ -155,7 +156,11 @@ class Oracle(Promises):
         if kind == "rlk_detached" and not self.reverts and not any(h.disk_errors for h in self.hosts.values()):
             raise Violation(f"{process.host.name} detached a link though no history was lost: {message}")
 
-    def reverted(self, host: SimHost) -> None:
+    def image(self, host: SimHost) -> Image | None:
+        """What the host's disks stand for now; `reverted` gets it."""
+        return None
+
+    def reverted(self, host: SimHost, _: Image | None) -> None:
         """The host was put back to an older image: what it had said since is void."""
         self.standings[host.name] = Standing()
         self.reverts += 1

@@ -8,11 +8,11 @@ from random import Random
 from typing import Any
 
 from tests.sim.host import SimHost
-from tests.sim.operator import Operator, primary_of
+from tests.sim.operator import Operator, header_of, is_up, primary_of
 from tests.sim.plan import Plan
 from tests.sim.reigns import ReignOracle
-from tests.sim.run import Run
-from volrep.model.config import RvgConfig, StartMethod, Startup
+from tests.sim.run import OPERATOR_S, Run
+from volrep.model.config import Role, RvgConfig, StartMethod, Startup
 from volrep.model.errors import VolrepError
 
 
@@ -59,6 +59,27 @@ class RollingRun(Run):
         if here in self.oracle.primaries():
             link = primary_of(here).links[self.link_id(secondary)]
             self.operator.start(here, link, StartMethod(method))
+
+    # damage
+
+    def _beyond_repair(self, host: SimHost) -> None:
+        """The operator gives it fresh disks: an empty Secondary. When no other host has an image, all is lost."""
+        others = [other for other in self.hosts if other is not host]
+        if any(is_up(other) and header_of(other).consistent for other in others):
+            self._replace(host)
+        elif all(is_up(other) for other in others):
+            self.dead_for_good = True
+        else:
+            self.world.after(OPERATOR_S, lambda: self._beyond_repair(host))
+
+    def _replace(self, host: SimHost) -> None:
+        host.kill(power=True)
+        for disk in host.disks.values():
+            disk.replace(bytearray(disk.size_bytes))
+        host.files, host.fails_in_a_row = {}, 0
+        host.config = host.config.model_copy(update={"role": Role.SECONDARY})
+        host.reverts += 1
+        self.oracle.replaced(host)
 
     # the end
 

@@ -27,6 +27,7 @@ from volrep.rvg.primary import Primary
 
 OPERATOR_S = 1.0  # how long the operator lets a failed RVG or a stale link stand
 STILL_S = 10.0
+FAILS_MAX = 3  # starts in a row that end in FAIL
 PEACE_S = 90.0  # simulated time in which everything must have become equal
 
 
@@ -133,9 +134,8 @@ class Run:
         """The operator looks at the disks, finds them working, and starts the RVG again; damage stays damage."""
         host = process.host
         host.fails_in_a_row += 1
-        if host.fails_in_a_row > 3:
-            self.dead_for_good = self.dead_for_good or host is self.hosts[0]
-            host.beyond_repair = True
+        if host.fails_in_a_row > FAILS_MAX:
+            self._beyond_repair(host)
             return
 
         def again() -> None:
@@ -145,6 +145,10 @@ class Run:
                 host.kill(power=False)
 
         self.world.after(self.world.between(0.2, OPERATOR_S), again)
+
+    def _beyond_repair(self, host: SimHost) -> None:
+        self.dead_for_good = self.dead_for_good or host is self.hosts[0]
+        host.beyond_repair = True
 
     def _exported(self, process: Process, volume_index: int, service: Primary) -> None:
         config = process.host.config

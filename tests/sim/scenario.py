@@ -16,6 +16,8 @@ from tests.sim.plan import Action, Plan, Setting, times
 _QUIET = Load(clients=1, pause_s=0.4, burst=2)
 _BUSY = Load(clients=2, pause_s=0.07, burst=6)
 _SYNC_NET, _SYNC_DATA = ({"synchronous": "override", "sync_ack": how} for how in ("network", "data"))
+# Records as long as each other, so that two lines of one reign have records at the same LSNs
+_EQUAL = Load(clients=1, pause_s=0.4, write_bytes=512, same_size=True, hot=0.0, odd=0.0, zeroes=0.0, trims=0.0)
 _LIFE = {"kill": 5.0, "kill_all": 0.5, "probe": 12.0}
 
 
@@ -51,11 +53,21 @@ def _alone(random: Random, setting: Setting) -> list[Action]:
     return [(random.uniform(2, 6), "return_alone", ACTIONS["return_alone"].choose(random, setting))]
 
 
+def _older(random: Random, setting: Setting) -> list[Action]:
+    """One Primary that writes on from an older image while another has taken over."""
+    return [(random.uniform(2, 8), "return_older", ACTIONS["return_older"].choose(random, setting))]
+
+
 def _rolling(random: Random, setting: Setting) -> Setting:
     return replace(setting, attributes=random.choice(({}, _SYNC_NET, _SYNC_DATA)),
                    secondaries=random.choice((1, 2, 2, 3)), ring_bytes=random.choice((64, 256, 512)) << 10,
                    startup=random.choice(("serve", "ask-peers")),
                    delays_s=random.choice(((1e-4, 2e-3), (1e-3, 4e-2))), tends=random.choice((0.3, 1.0)))
+
+
+def _older_hosts(random: Random, setting: Setting) -> Setting:
+    return replace(_rolling(random, setting), startup="serve", ring_bytes=random.choice((64 << 10, 1 << 20)),
+                   secondaries=random.choice((1, 2)))
 
 
 def _left_alone(random: Random, setting: Setting) -> Setting:
@@ -167,6 +179,20 @@ SCENARIOS: dict[str, Scenario] = {
         "connections that die amid every step of a change of roles", replace(_BASE, roles=True),
         {"migrate": 5.0, "takeover": 2.0, "break": 14.0, "cut": 6.0, "flip": 2.0, "kill_soon": 1.0, "probe": 6.0},
         vary=_rolling),
+    "roles-older-image": Scenario(
+        "the role moves between hosts that are put back to older images of themselves, and write on alone",
+        replace(_BASE, roles=True),
+        {**_LIFE, "put_back": 3.0, "takeover": 3.0, "migrate": 2.0, "elect": 0.5, "isolate": 1.0, "cut_all": 1.0,
+         "kill_soon": 1.0, "role_link": 1.0}, vary=_rolling),
+    "return-older": Scenario(
+        "a Primary that was superseded comes back, having written alone from an older image, or from one once more",
+        replace(_BASE, roles=True, seconds=40.0, volume_bytes=(512 << 10, 256 << 10),
+                load=_EQUAL), {"probe": 4.0, "cut_all": 0.5},
+        fixed=_older, vary=_older_hosts),
+    "roles-rot": Scenario(
+        "the role moves between hosts whose logs rot and whose writes land elsewhere", replace(_BASE, roles=True),
+        {**_LIFE, "rot_log": 1.2, "rot_header": 0.8, "misdirect": 0.5, "takeover": 3.0, "migrate": 3.0, "isolate": 1.0,
+         "kill_soon": 1.0, "cut_all": 1.0}, vary=_rolling),
     "startup-alone": Scenario(
         "a Primary that was superseded starts without network: it serves or waits, and hears when the network is back",
         replace(_BASE, roles=True, seconds=40.0, load=Load(clients=1, pause_s=0.6, burst=2)), {"probe": 4.0},

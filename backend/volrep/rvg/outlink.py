@@ -345,7 +345,8 @@ class OutLink:
 
     def _fails_back_by_itself(self, welcome: Welcome) -> bool:
         """-autofb: the old Primary has returned; what would make the link STALE becomes a failback."""
-        wanted = self._primary.tracking.auto and welcome.acting and self.mind.method == StartMethod.FOLLOW
+        wanted = self._primary.tracking.auto and welcome.acting and (
+            self.mind.method == StartMethod.FOLLOW and not self.mind.delivered)  # it has not returned before
         if wanted:
             self._order_failback()
         return wanted and self._primary.journal.try_save_header()

@@ -174,7 +174,7 @@ class Primary:
         """Log, ship, apply and answer what has gathered. Called at the end of each turn, and when room appears."""
         if not self._batch or self.journal.failure is not None:
             return
-        if not self._make_room(self._batch_bytes):
+        if not self.make_room(self._batch_bytes):
             self.room_waits += 1
             return
         batch, owners, holding = self._batch, self._owners, self._holding
@@ -223,7 +223,7 @@ class Primary:
         for start in range(0, len(writes), BATCH_RECORDS_MAX):
             self._batch = writes[start : start + BATCH_RECORDS_MAX]
             self._batch_bytes = sum(record_bytes(len(w[4]) if w[4] is not None else 0) for w in self._batch)
-            if not self._make_room(self._batch_bytes):
+            if not self.make_room(self._batch_bytes):
                 self.journal.checkpoint_now()
             self.commit()
             if self.journal.failure is not None:
@@ -235,7 +235,7 @@ class Primary:
         self.tracking.save()
         self.commit()
 
-    def _make_room(self, length: int) -> bool:
+    def make_room(self, length: int) -> bool:
         """Whether the SRL takes `length` bytes; links that stand in the way go STALE, a checkpoint is awaited."""
         journal = self.journal
         try:

@@ -63,7 +63,7 @@ class Rivals:
 
     def _give_way(self, rival: Rival) -> None:
         roles = self._roles
-        header, asking = roles.header, roles.asking
+        header = roles.header
         role_step(header.rvg, roles.state, RoleEvent.SUPERSEDED)
         header.rival, self._theirs = rival.model_dump(), None
         beyond_bytes = roles.journal.end_lsn - rival.fork_lsn
@@ -73,8 +73,6 @@ class Rivals:
             return  # in FAIL now, which everybody has been told
         self._emit("role_acting", f"{header.host} is acting Secondary: superseded by reign {rival.generation}, as "
                                   f"{rival.host} says; {beyond_bytes} bytes of its log lie beyond the fork")
-        if asking is not None:
-            asking.end()
 
     def _conflict(self, rival: Rival, claim: Claim) -> None:
         roles = self._roles

@@ -39,6 +39,7 @@ from volrep.rvg.rivals import Rivals
 from volrep.rvg.secondary import Secondary
 from volrep.rvg.tail import keep_before_reign
 
+ROLE_RECORD_BYTES = 4096  # more than the record that begins a reign takes
 _EVENTS = {PromoteHow.MIGRATE: RoleEvent.MIGRATE, PromoteHow.TAKEOVER: RoleEvent.TAKEOVER,
            PromoteHow.ELECT: RoleEvent.ELECT}
 
@@ -268,7 +269,7 @@ class Roles:
     def _renew_reign(self, primary: Primary, asked: Promote) -> None:
         """The same host goes on, above every other reign: exports stay open, links say HELLO again."""
         primary.commit()
-        if primary.busy:
+        if primary.busy or not primary.make_room(ROLE_RECORD_BYTES):
             raise VolrepError(messages.CHANGING_ROLE, rvg=self.header.rvg, host=self.header.host)
         self._add_reign(asked.new_reign)
         self.journal.save_header()
@@ -307,7 +308,7 @@ class Roles:
         self.exports.close()
         primary.retire("this host is no longer Primary")
         self._loop.after_events.remove(primary.commit)
-        self.asking = None
+        asking, self.asking = self.asking, None
         self.draining = False
         self.journal.release_role()
         header.role = Role.SECONDARY.value
@@ -321,6 +322,8 @@ class Roles:
         self.journal.save_header()
         if acting:
             self.rivals.count()
+        if asking is not None:
+            asking.end()  # whoever opened this RVG is answered
 
     # what other hosts say
 
