@@ -22,21 +22,16 @@ from bench.rounds import same_bytes
 from tests.system.engines import EngineProcess
 from tests.system.injection import is_traced, strace
 from tests.system.nbd_client import NbdClient
+from tests.system.rotting import block_of, rot, rot_record
 from tests.system.two_engines import DG, RVG, Pair
 from tests.system.waiting import wait_for
 from volrep.engine.api import EventsRequest
 from volrep.log.ring import HEADER_AREA_BYTES
-from volrep.log.srl import Srl
-from volrep.ports.disk import DiskFile
 from volrep.rds import report
 
 BLOCK = 4096
 MIB = 1 << 20
 DEADLINE_S = 30
-
-
-def block_of(number: int) -> bytes:
-    return number.to_bytes(8, "little") * (BLOCK // 8)
 
 
 class Site(Pair):
@@ -174,31 +169,6 @@ class Site(Pair):
     def port(self, host: str) -> int:
         with self.fleet() as fleet:
             return int(fleet.call(host, "engine.status").port)
-
-
-def record_at(srl: Path, number: int) -> tuple[int, int]:
-    """(LSN where recovery starts, offset in the file) of the record that carries `block_of(number)`."""
-    file = DiskFile.open(srl, writable=False)
-    applied_lsn = Srl.open(file).header.applied_lsn
-    file.close()
-    return applied_lsn, srl.read_bytes().index(block_of(number), HEADER_AREA_BYTES) - 64
-
-
-def rot(path: Path, offset: int, length: int = 1) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset)
-        bytes_there = file.read(length)
-        file.seek(offset)
-        file.write(bytes(b ^ 0xFF for b in bytes_there))
-
-
-def rot_record(srl: Path, number: int) -> bool:
-    """The payload of the record that carries `block_of(number)`; False when a checkpoint has covered it already."""
-    applied_lsn, offset = record_at(srl, number)
-    if applied_lsn > offset - HEADER_AREA_BYTES:
-        return False
-    rot(srl, offset + 64 + 8)
-    return True
 
 
 def until_rotten(site: Site, host: str, more: int) -> int:

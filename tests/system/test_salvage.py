@@ -8,17 +8,8 @@ from typing import Any
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.test_recovery import (
-    BLOCK,
-    DEADLINE_S,
-    MIB,
-    House,
-    Site,
-    block_of,
-    record_at,
-    rot_record,
-    until_rotten,
-)
+from tests.system.rotting import BLOCK, block_of, record_at, rot_record
+from tests.system.test_recovery import DEADLINE_S, MIB, House, Site, until_rotten
 from tests.system.two_engines import DG, RVG
 from tests.system.waiting import wait_for
 from volrep.log.ring import HEADER_AREA_BYTES

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.test_recovery import BLOCK, DEADLINE_S, MIB, House, Site, record_at
+from tests.system.rotting import BLOCK, record_at
+from tests.system.test_recovery import DEADLINE_S, MIB, House, Site
 from tests.system.test_salvage import bring_back, take_over, write_on_tokyo
 from tests.system.two_engines import DG, RVG
 from tests.system.waiting import wait_for

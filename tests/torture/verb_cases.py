@@ -14,7 +14,7 @@ from tests.system.life import DG, GONE, HOSTS, RVG
 Action = tuple[str, ...] | str
 """What an operator types, or the name of a method of `VerbStage`."""
 
-VOLUMES = (("srl", "20m"), ("srl2", "20m"), ("dv01", "4m"))
+VOLUMES = (("srl", "64m"), ("srl2", "64m"), ("dv01", "4m"))
 ADDED_BYTES = 8 << 20  # as `Life` makes them
 
 NOT_WALKED = {
@@ -70,6 +70,8 @@ UNEXPORT = words("-f", "unexport", "dv01", host="london")
 MIGRATE = words("migrate", RVG, "tokyo")
 HOME = words("migrate", RVG, "london")
 TAKEOVER = words("takeover", RVG, "tokyo")
+FORCED_TAKEOVER = words("-f", "takeover", RVG, "tokyo")
+FORCED_RECOVER = words("-f", "recover", RVG)
 FBSYNC = words("-w", "fbsync", RVG, "london")
 ATTACH = words("attach", "dv01", host="london")
 DETACH = words("detach", "dv01", host="london")
@@ -119,6 +121,9 @@ def cases(folder: Path) -> list[Case]:
         Case("migrate", "migrate", "pair", MIGRATE, back=(HOME, "settle")),
         Case("takeover", "takeover", "pair", TAKEOVER, ("london_goes",),
              ("london_returns", "settle", HOME, "settle"), hosts=TOKYO),
+        Case("takeover, with a mixture", "takeover", "pair", FORCED_TAKEOVER,
+             ("rot_tokyo_log", "london_goes", FORCED_RECOVER),
+             ("london_returns_acting", FBSYNC, "settle", HOME, "settle"), hosts=TOKYO),
         Case("fbsync", "fbsync", "pair", FBSYNC, DIVERGED, (HOME, "settle")),
         Case("makesec", "makesec", "pair", words("-f", "makesec", RVG, "tokyo", host="london"), CONFLICT,
              (FBSYNC, *AFTER_CONFLICT)),
@@ -138,6 +143,10 @@ def _repairs(folder: Path) -> list[Case]:
     again = ("settle", "start_if_stale", "settle")
     return [
         Case("recover", "recover", "pair", words("recover", RVG), ("break_volume",), ("settle",), hosts=LONDON,
+             starts=True),
+        Case("recover -f, of the Secondary", "recover", "pair", FORCED_RECOVER, ("rot_tokyo_log",), ("settle",),
+             hosts=TOKYO, starts=True),
+        Case("recover -f, of the Primary", "recover", "pair", FORCED_RECOVER, ("rot_london_log",), again, hosts=LONDON,
              starts=True),
         Case("aslog, another volume", "aslog", "pair", aslog["london"][0], back=(*again, aslog["london"][1], *again),
              hosts=LONDON, starts=True),

@@ -13,11 +13,15 @@ from typing import Any
 
 from tests.system.life import DEADLINE_S, HOSTS, RVG, Command, Life, Verb, clean, on
 from tests.system.nbd_client import NbdClient
+from tests.system.rotting import BLOCK, block_of, rot_record
 from tests.system.waiting import wait_for
 from tests.torture.verb_cases import ADDED_BYTES, CREATEPRI, EXPORT, RESUME, SETUP, START, UNEXPORT, VOLUMES, Action
 from volrep.engine.api import EngineState, Scope, VolumeAdd
 from volrep.model.errors import VolrepError
 from volrep.model.status import LinkState, RoleFlag, RvgStatus
+
+MIB = 1 << 20
+LATER_BYTES = 13 * MIB  # of log behind a record: more than any batch holds, so the record was durable before them
 
 SETTINGS: dict[str, tuple[Action, ...]] = {
     "volumes": (),
@@ -33,6 +37,7 @@ class VerbStage:
         folder.mkdir()
         self.life = Life(folder)
         self.folder = folder
+        self.rotted = 0
         for host in HOSTS:
             with (folder / f"more.{host}").open("wb") as file:
                 file.truncate(ADDED_BYTES)
@@ -165,7 +170,7 @@ class VerbStage:
 
     def write_on(self) -> None:
         """Over an export of London that is there, whether its engine is or not."""
-        client = NbdClient(f"nbd+unix:///dv01?socket={self.folder / 'london' / 'run' / 'nbd' / 'hrdg.dv01.sock'}")
+        client = NbdClient(self._uri())
         client.write(0, os.urandom(4096))
         client.close()
 
@@ -198,6 +203,46 @@ class VerbStage:
         wait_for(lambda: (status := self.status("london")) is not None and status.state == "FAIL", DEADLINE_S,
                  "the RVG to be in FAIL")
         away.rename(path)
+
+    def rot_tokyo_log(self) -> None:
+        self._rot_log("tokyo")
+
+    def rot_london_log(self) -> None:
+        self._rot_log("london")
+
+    def _rot_log(self, host: str) -> None:
+        """A record that is not on the volumes for good is damaged, with others behind it: the RVG is in FAIL.
+
+        Again when a checkpoint came in between, as one does every 5 s.
+        """
+        for _ in range(10):
+            self.rotted += 1  # no two rounds write the same
+            self.act([EXPORT])
+            client = NbdClient(self._uri())
+            for block in range(32):
+                client.write(block * BLOCK, block_of(self.rotted << 32 | block))
+            for written in range(LATER_BYTES // MIB):
+                client.write((1 + written % 3) * MIB, bytes([written + 1]) * MIB)
+            client.close()
+            self.act([UNEXPORT])
+            wait_for(self._same_end, DEADLINE_S, "Tokyo to have it all")
+            (srl,) = self.folder.glob(f"{host}/volumes/*/srl")
+            self._goes(host)
+            rotten = rot_record(srl, self.rotted << 32 | 16)
+            self._returns(host)
+            if rotten:
+                wait_for(lambda: (status := self.status(host)) is not None and status.state == "FAIL", DEADLINE_S,
+                         "the RVG to be in FAIL")
+                return
+            self.settle()
+        raise AssertionError("a checkpoint came in between, every time")
+
+    def _same_end(self) -> bool:
+        ends = [status.srl.durable_lsn for host in HOSTS if (status := self.status(host)) is not None]
+        return ends[0] == ends[-1]
+
+    def _uri(self) -> str:
+        return f"nbd+unix:///dv01?socket={self.folder / 'london' / 'run' / 'nbd' / 'hrdg.dv01.sock'}"
 
     def lose_volume(self) -> None:
         self._volume("dv01").unlink()

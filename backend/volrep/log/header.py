@@ -39,6 +39,9 @@ _CHECKED = struct.Struct("<IQI")  # version, counter, length: what the CRC cover
 BODY_MAX_BYTES = SLOT_BYTES - _FRAME.size  # some 250 volumes of 200 bytes, 32 links, 256 generations
 
 
+ANY_GENERATION = 1 << 32  # above every generation that a record can carry
+
+
 @dataclass(slots=True)
 class SrlHeader:
     """What an SRL knows about itself and its RVG. Positions are LSNs."""
@@ -57,6 +60,7 @@ class SrlHeader:
     applied_lsn: int = 0  # the data volumes are durable up to here
     durable_lsn: int = 0  # log end known durable when this header was written
     leftover_lsn: int = 0  # a Secondary's log was begun anew or cut: records of what it was may lie below this
+    leftover_generation: int = ANY_GENERATION  # no record of what it was belongs to a later one
     # Records from applied_lsn on have at least this incarnation (kept by `volrep.log.srl`).
     applied_incarnation: int = 0
     clean: bool = False  # nothing was under way when the worker closed it
@@ -77,6 +81,12 @@ class SrlHeader:
     def generation_at(self, lsn: int) -> int:
         """The generation that was in force at `lsn`; 0 before the history begins."""
         return max((reign.generation for reign in self.history if reign.start_lsn <= lsn), default=0)
+
+    def leave_behind(self, end_lsn: int) -> None:
+        """A Secondary's log up to `end_lsn` is no part of its log any more, but may still lie in the ring."""
+        before = self.leftover_generation if self.leftover_lsn else 0
+        self.leftover_lsn = max(self.leftover_lsn, end_lsn)
+        self.leftover_generation = max(before, self.generation)
 
 
 _FIELDS = tuple(f.name for f in fields(SrlHeader) if f.name != "unknown")

@@ -95,7 +95,7 @@ class Srl:
         """
         assert lsn % 8 == 0, f"no record can start at LSN {lsn}"
         header = self.header
-        header.leftover_lsn = max(header.leftover_lsn, self.end_lsn)
+        header.leave_behind(self.end_lsn)
         self.cut_at(lsn)
         header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
         self._written_tail_lsn = self.end_lsn = lsn

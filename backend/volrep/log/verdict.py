@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from volrep.log.header import SrlHeader
+from volrep.log.header import ANY_GENERATION, SrlHeader
 from volrep.log.record import HEADER_BYTES, MAGIC, BadRecord, Cursor, RecordHeader, read_header, record_bytes
 from volrep.model.units import MIB
 
@@ -34,15 +34,20 @@ class Proof:
     durable_lsn: int
     own_generation: int  # records of this generation speak about this disk; 0: none do, this is a Secondary
 
-    leftover_lsn: int = 0  # a Secondary's records below it may be what an earlier log left behind
+    leftover_lsn: int = 0  # a Secondary's records below it may be what an earlier log left behind ...
+    leftover_generation: int = ANY_GENERATION  # ... unless they are of a later reign than this one
 
     @classmethod
     def of(cls, header: SrlHeader) -> Proof:
         own = header.generation if header.role == "primary" else 0
-        return cls(max(header.durable_lsn, header.applied_lsn), own, header.leftover_lsn)
+        return cls(max(header.durable_lsn, header.applied_lsn), own, header.leftover_lsn,
+                   header.leftover_generation)
 
-    def counts(self, generation: int) -> bool:
-        return self.own_generation != 0 and generation == self.own_generation
+    def counts(self, found: RecordHeader) -> bool:
+        """Whether a record says anything about this disk."""
+        if self.own_generation:
+            return found.generation == self.own_generation
+        return found.lsn >= self.leftover_lsn or found.generation > self.leftover_generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,7 @@ def _headers(view: bytes | bytearray, lsn: int, cursor: Cursor, proof: Proof) ->
     position = view.find(MAGIC)
     while position >= 0:
         header = read_header(view, position) if (lsn + position) % 8 == 0 else None
-        counts = header is not None and (proof.counts(header.generation) if proof.own_generation
-                                         else header.lsn >= proof.leftover_lsn)
-        if (header is not None and counts and header.generation >= cursor.generation
+        if (header is not None and proof.counts(header) and header.generation >= cursor.generation
                 and header.incarnation >= cursor.incarnation and header.durable_lsn <= header.lsn):
             yield header, lsn + position
         position = view.find(MAGIC, position + 1)

@@ -77,7 +77,7 @@ def _cut(srl: Srl, on_batch: OnBatch, cut_lsn: int, end: ScanEnd, salvage: Salva
     header.consistent = False
     header.salvage = salvage.model_dump() if salvage is not None else {}
     header.consistent_after_lsn = max(header.consistent_after_lsn, end.end_lsn)
-    header.leftover_lsn = max(header.leftover_lsn, end.end_lsn)
+    header.leave_behind(end.end_lsn)
     srl.resume_at(cut_lsn)
     srl.write_header()
     logger.warning("the log is cut at LSN %d, where it is damaged; consistent again at LSN %d", cut_lsn,

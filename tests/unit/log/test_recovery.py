@@ -346,6 +346,24 @@ def test_what_a_secondary_begins_anew_is_not_judged_by_what_was_there(tmp_path: 
     assert log.recover()[1] == [b"new"]
 
 
+def test_a_later_reign_than_what_was_there_proves_what_a_secondary_has_begun_anew(tmp_path: Path) -> None:
+    """As after a failback: else damage would count as torn, and volumes that are ahead of their log as one moment."""
+    log = Log(tmp_path / "srl", size_bytes=SRL_MIN_BYTES + (8 << 20), header=a_header(role="secondary"))
+    for _ in range(20):
+        log.append(a_write(0, bytes(1 << 20)))
+    header = log.srl.header
+    log.srl.restart(4096)
+    header.generation, header.history = 2, [*header.history, Reign(2, 4096)]
+    log.srl.write_header()
+    damaged = log.append(a_write(0, b"acknowledged"))
+    for _ in range(13):
+        log.append(a_write(0, bytes(1 << 20)))
+    log.flip(damaged + 70)
+    log.reopen()
+    with pytest.raises(VolrepError, match=f"LSN {damaged} is damaged"):
+        log.recover()
+
+
 def gaps_of(log: Log) -> tuple[recovery.ScanEnd, list[bytes], list[Gap]]:
     payloads: list[bytes] = []
 
