@@ -22,6 +22,7 @@ from pathlib import Path
 from volrep.ports.streams import IOV_MAX, Buffer
 
 _FALLOC_KEEP_SIZE, _FALLOC_PUNCH_HOLE, _FALLOC_ZERO_RANGE = 0x01, 0x02, 0x10
+_WRITE_AND_WAIT = 0x02 | 0x04  # SYNC_FILE_RANGE_WRITE, _WAIT_AFTER
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.ENOSYS)
 
 # Longer writes to the page cache are cut at multiples of this. A file system with large folios (ext4 since Linux 6.16,
@@ -115,12 +116,24 @@ class DiskFile:
         if not self._cachestat_known:
             return False
         first, last = offset // _CACHE_PAGE_BYTES, (offset + length - 1) // _CACHE_PAGE_BYTES
-        _CACHE_RANGE.pack_into(_cache_range, 0, offset, length)
-        if _LIBC.syscall(_CACHESTAT, self._fd, _cache_range, _cache_state, 0) != 0:
-            self._cachestat_known = False
-            return False
-        (cached,) = _CACHED_PAGES.unpack_from(_cache_state)
+        cached, _ = self._cache_state(offset, length, _loops_area)
         return cached > last - first and self.read_nowait([_probe], offset + length - 1) == 1
+
+    def dirty_bytes(self, offset: int, length: int) -> int:
+        """See `BlockFile`; for any thread."""
+        if not self._cachestat_known:
+            return 0
+        return self._cache_state(offset, length, ctypes.create_string_buffer(_CACHE_AREA_BYTES))[1] * _CACHE_PAGE_BYTES
+
+    def _cache_state(self, offset: int, length: int, area: ctypes.Array[ctypes.c_char]) -> tuple[int, int]:
+        """Pages of the range in the page cache, and how many of them are dirty."""
+        _CACHE_RANGE.pack_into(area, 0, offset, length)
+        place = ctypes.addressof(area)
+        if _LIBC.syscall(_CACHESTAT, self._fd, place, place + _CACHE_RANGE.size, 0) != 0:
+            self._cachestat_known = False
+            return 0, 0
+        cached, dirty = _CACHE_PAGES.unpack_from(area, _CACHE_RANGE.size)
+        return cached, dirty
 
     def write(self, buffers: Sequence[Buffer], offset: int, *, durable: bool = False) -> None:
         """Write all of it; `durable`: on stable storage on return. Raises OSError.
@@ -188,6 +201,13 @@ class DiskFile:
     def uncache(self, offset: int, length: int) -> None:
         """The next read of the range comes from the disk; what was not synced yet stays in the page cache."""
         os.posix_fadvise(self._fd, offset, length, os.POSIX_FADV_DONTNEED)
+
+    def write_back(self, offset: int, length: int) -> None:
+        """See `BlockFile`."""
+        while _LIBC.sync_file_range(self._fd, offset, length, _WRITE_AND_WAIT) != 0:
+            code = ctypes.get_errno()
+            if code != errno.EINTR:
+                raise OSError(code, os.strerror(code), self.path)
 
     def sync(self) -> None:
         """Everything written so far is on stable storage on return. Raises OSError; never retry it."""
@@ -274,16 +294,19 @@ def _libc() -> ctypes.CDLL:
     libc.fallocate.restype = ctypes.c_int
     libc.syscall.argtypes = (ctypes.c_long, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint)
     libc.syscall.restype = ctypes.c_long
+    libc.sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    libc.sync_file_range.restype = ctypes.c_int
     return libc
 
 
 _LIBC = _libc()
 
-# cachestat(fd, range, state, flags), Linux 6.5, the same number on all architectures; libc has no name for it yet. One
-# thread asks at a time: the loop's.
+# cachestat(fd, range, state, flags), Linux 6.5, the same number on all architectures; libc has no name for it yet. The
+# range and the state (five numbers, of which two count here) lie in one area.
 _CACHESTAT = 451
-_CACHE_RANGE, _CACHED_PAGES = struct.Struct("=QQ"), struct.Struct("=Q")
-_cache_range, _cache_state = (ctypes.create_string_buffer(size) for size in (16, 40))
+_CACHE_RANGE, _CACHE_PAGES = struct.Struct("=QQ"), struct.Struct("=QQ")
+_CACHE_AREA_BYTES = 16 + 5 * 8
+_loops_area = ctypes.create_string_buffer(_CACHE_AREA_BYTES)  # for `is_cached`, which only the loop asks
 _probe = memoryview(bytearray(1))
 
 

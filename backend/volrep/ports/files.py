@@ -46,6 +46,14 @@ class BlockFile(Protocol):
         """The next read of the range comes from the disk, as far as the system does as it is asked."""
         ...
 
+    def dirty_bytes(self, offset: int, length: int) -> int:
+        """What of the range is written and not yet on its way to the disk; 0 where the system cannot tell."""
+        ...
+
+    def write_back(self, offset: int, length: int) -> None:
+        """What is dirty in the range goes to the disk (blocking); only `sync` makes it durable. Raises OSError."""
+        ...
+
     def sync(self) -> None:
         """Everything written so far is on stable storage on return. Raises OSError; never retry it."""
         ...

@@ -14,6 +14,7 @@ header.
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -53,6 +54,7 @@ class Journal:
         self.fill_header: Callable[[SrlHeader], None] = _ignore
         self.retain_lsn: Callable[[], int] = lambda: self.end_lsn
         self._checkpointing = False
+        self._hurry = threading.Event()  # somebody waits for the checkpoint that is under way
         self._closed = False
         self._stream = 0  # raised when the log begins anew
         self._marks: deque[int] = deque([self.header.applied_lsn], maxlen=MARKS_MAX)
@@ -193,8 +195,10 @@ class Journal:
             return False
         return True
 
-    def checkpoint(self) -> None:
-        """Start one unless one is under way; `on_room` is called when it is done."""
+    def checkpoint(self, *, hurry: bool = False) -> None:
+        """Start one unless one is under way; `on_room` is called when it is done. `hurry`: somebody waits for that."""
+        if hurry:
+            self._hurry.set()
         if self._checkpointing or self._closed or self.failure is not None:
             return
         self._checkpointing = True
@@ -202,6 +206,7 @@ class Journal:
 
         def done(_: None, error: Exception | None) -> None:
             self._checkpointing = False
+            self._hurry.clear()
             if self._closed or self.failure is not None:
                 return
             if error is not None:
@@ -215,7 +220,14 @@ class Journal:
             if self.try_save_header():
                 self.on_room()
 
-        self.background.run(self.sync_volumes, done)
+        self.background.run(self._sync_gently, done)
+
+    def _sync_gently(self) -> None:
+        """`sync_volumes`, with little left to write when it comes to that. Raises VolrepError."""
+        for volume in self.volumes:
+            if volume is not None:
+                volume.write_back(self.loop.clock, self._hurry)
+        self.sync_volumes()
 
     def checkpoint_now(self) -> None:
         """A checkpoint while the caller waits (blocking). Raises VolrepError; the RVG is in FAIL then."""
@@ -246,6 +258,7 @@ class Journal:
         if self._closed:
             return
         self._closed = True
+        self._hurry.set()
         if clean and self.failure is None:
             self.sync_volumes()
             self.header.applied_lsn = self.applied_lsn

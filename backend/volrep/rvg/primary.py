@@ -249,7 +249,7 @@ class Primary:
                 return True
         except VolrepError:
             return False  # the journal has failed and told `_failed`, which has answered the batch
-        journal.checkpoint()
+        journal.checkpoint(hurry=True)
         return False
 
     def _complete(self, owners: list[tuple[Connection, list[bytes]]], end_lsn: int) -> None:

@@ -262,7 +262,7 @@ class Secondary:
                 return True
         except VolrepError:
             return False  # in FAIL now; `_failed` closes the connection
-        self.journal.checkpoint()
+        self.journal.checkpoint(hurry=True)
         return False
 
     def _on_room(self) -> None:

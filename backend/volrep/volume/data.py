@@ -14,8 +14,10 @@ from typing import Any
 from volrep.log.record import CONTINUES, Record, RecordType, Write
 from volrep.model.errors import VolrepError
 from volrep.model.messages import log as messages
+from volrep.ports.clock import Clock
 from volrep.ports.files import BlockFile
 from volrep.ports.streams import IOV_MAX, Buffer
+from volrep.volume.writeback import Hurry, write_back_gently
 
 _WRITE, _ZEROES, _TRIM = int(RecordType.WRITE), int(RecordType.ZEROES), int(RecordType.TRIM)
 
@@ -33,6 +35,13 @@ class DataVolume:
         """Everything applied so far is durable on return (blocking). Raises VR-1510; never try it again."""
         try:
             self.file.sync()
+        except OSError as error:
+            raise VolrepError(messages.SYNC_FAILED, path=self.file.path, reason=error.strerror or error) from error
+
+    def write_back(self, clock: Clock, hurry: Hurry) -> None:
+        """So that `sync` has little to do (blocking). Raises VR-1510, as `sync` does."""
+        try:
+            write_back_gently(self.file, clock, hurry)
         except OSError as error:
             raise VolrepError(messages.SYNC_FAILED, path=self.file.path, reason=error.strerror or error) from error
 
