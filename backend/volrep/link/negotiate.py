@@ -113,7 +113,7 @@ class Refuse(_Said):
 class Hello(_Said):
     """The Primary's first frame. `conflict` and `since_fork` as in Claim.
 
-    `retained_lsn`, `kept_tails`: what it can show of its log (`link.tails.Reach`).
+    `shown_lsn`, `kept_tails`: what it can show of its log (`link.tails.Reach`).
     """
 
     protocol: int
@@ -128,7 +128,7 @@ class Hello(_Said):
     sync_ack: str
     conflict: bool = False
     since_fork: SaidSince | None = None
-    retained_lsn: SaidLsn = 0
+    shown_lsn: SaidLsn = 0
     kept_tails: Annotated[list[SaidTail], Field(max_length=KEPT_TAILS_MAX)] = []
 
     def claim(self) -> Claim:
@@ -160,7 +160,7 @@ class StartMode(StrEnum):
 
 
 class Start(_Said):
-    """`tail`: of the Primary's log before `lsn`, which the Secondary keeps when its own begins there."""
+    """`tails`: of the Primary's log before `lsn`, which the Secondary keeps when its own begins there."""
 
     mode: StartMode
     lsn: Annotated[SaidLsn, Field(ge=FIRST_LSN)]
@@ -168,7 +168,7 @@ class Start(_Said):
     consistent: bool  # BEGIN only: the volumes are equal already (blank, force)
     history: SaidHistory
     sync_ack: str
-    tail: SaidTail = NO_TAIL
+    tails: Annotated[list[SaidTail], Field(max_length=KEPT_TAILS_MAX)] = []
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,13 @@ class Likeness(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a host can show of its log: all from `retained_lsn` on, and `kept` of what lay before."""
+    """What a host can show of its log: all from `shown_lsn` on, and `kept` of what lay before."""
 
-    retained_lsn: int
+    shown_lsn: int
     kept: Sequence[Tail]
 
     def shows(self, lsn: int, length: int) -> bool:
-        return self.retained_lsn <= lsn - length or self.keeps(lsn, length) is not None
+        return self.shown_lsn <= lsn - length or self.keeps(lsn, length) is not None
 
     def keeps(self, lsn: int, length: int) -> Tail | None:
         return next((tail for tail in self.kept if (tail.lsn, tail.length) == (lsn, length)), None)
@@ -42,8 +42,8 @@ def shown_by_both(lsn: int, ours: Reach, theirs: Reach) -> int:
 
     A ring begins with a record, so that even a short stretch holds the header of one, in one of the two logs.
     """
-    ring_bytes = min(TAIL_MAX_BYTES, lsn - max(ours.retained_lsn, theirs.retained_lsn))
+    ring_bytes = min(TAIL_MAX_BYTES, lsn - max(ours.shown_lsn, theirs.shown_lsn))
     if ring_bytes > 0:
         return ring_bytes
-    kept = [tail.length for tail in (*ours.kept, *theirs.kept) if tail.lsn == lsn and tail.length]
-    return next((length for length in kept if ours.shows(lsn, length) and theirs.shows(lsn, length)), 0)
+    kept = {tail.length for tail in (*ours.kept, *theirs.kept) if tail.lsn == lsn}
+    return max((length for length in kept if ours.shows(lsn, length) and theirs.shows(lsn, length)), default=0)

@@ -57,6 +57,7 @@ class SrlHeader:
     history: list[Reign] = field(default_factory=list)  # ascending
     incarnation: int = 0
     tail_lsn: int = 0  # everything before may be overwritten
+    begin_lsn: int = 0  # what the ring holds of before is no part of this log
     applied_lsn: int = 0  # the data volumes are durable up to here
     durable_lsn: int = 0  # log end known durable when this header was written
     leftover_lsn: int = 0  # a Secondary's log was begun anew or cut: records of what it was may lie below this
@@ -137,6 +138,7 @@ def _from_body(body: bytes) -> SrlHeader:
         known = {name: found.pop(name) for name in _FIELDS if name in found}
         known["history"] = [_reign(*said) for said in known.get("history", ())]
         known["kept_tails"] = [Tail(*map(int, said)) for said in known.get("kept_tails", ())]
+        known.setdefault("begin_lsn", known.get("tail_lsn", 0))
         return SrlHeader(**known, unknown=found)
     except (ValueError, TypeError, AttributeError) as error:  # intact, so somebody wrote it so
         raise BadSlot(f"body: {error}") from error

@@ -59,7 +59,7 @@ class Srl:
         """
         check_size(file.size_bytes, name=file.path, dg=header.dg)
         header.capacity_bytes = Ring(file.size_bytes).capacity_bytes
-        header.tail_lsn = header.applied_lsn = header.durable_lsn = first_lsn
+        header.begin_lsn = header.tail_lsn = header.applied_lsn = header.durable_lsn = first_lsn
         if not header.history:
             header.history = [Reign(header.generation, first_lsn)]
         try:
@@ -97,7 +97,7 @@ class Srl:
         header = self.header
         header.leave_behind(self.end_lsn)
         self.cut_at(lsn)
-        header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
+        header.begin_lsn = header.tail_lsn = header.applied_lsn = header.durable_lsn = lsn
         self._written_tail_lsn = self.end_lsn = lsn
 
     def cut_at(self, lsn: int) -> None:
@@ -167,6 +167,21 @@ class Srl:
         """
         self.sync()
         self.file.drop_cache()
+
+    @property
+    def shown_lsn(self) -> int:
+        """As `shown_of`, of a log whose end is known."""
+        assert self.end_lsn >= 0, "the end is not known yet"
+        return self.shown_of(self.end_lsn)
+
+    def shown_of(self, end_lsn: int) -> int:
+        """From here on the ring still has this log, which ends at `end_lsn`: what is needed, and half a ring at least
+        of what is not.
+
+        Half: nothing that is appended next comes near.
+        """
+        half_lsn = end_lsn - self.ring.capacity_bytes // 2
+        return max(self.header.begin_lsn, min(self.header.tail_lsn, half_lsn))
 
     def read_into(self, view: memoryview, lsn: int) -> None:
         """Fill `view` with the stream's bytes from `lsn` on. Raises VR-1507."""

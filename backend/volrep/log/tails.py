@@ -9,6 +9,7 @@ the whole is the same whatever the piece holds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zlib import crc32
 
 from volrep.log.header import SrlHeader
@@ -18,7 +19,9 @@ from volrep.model.units import Tail
 from volrep.ports.streams import Buffer
 
 TAIL_MAX_BYTES = RECORD_MAX_BYTES
-KEPT_TAILS_MAX = 8
+# Two hosts whose logs began at different places have one of these in common, if anything.
+SHORTER_BYTES = tuple(128 << 2 * step for step in range(7))
+KEPT_TAILS_MAX = 8 * (len(SHORTER_BYTES) + 1)
 
 
 def checksum(log: Buffer) -> int:
@@ -33,15 +36,26 @@ def read_tail(srl: Srl, lsn: int, length: int) -> Tail:
     return Tail(lsn, length, checksum(buffer))
 
 
-def keep_tail(header: SrlHeader, tail: Tail) -> None:
+def read_tails(srl: Srl, lsn: int, length: int) -> list[Tail]:
+    """As `read_tail`, and shorter ones; ascending, none for no bytes. Raises VR-1507."""
+    if length <= 0:
+        return []
+    view = memoryview(bytearray(length))
+    srl.read_into(view, lsn - length)
+    lengths = [*(shorter for shorter in SHORTER_BYTES if shorter < length), length]
+    return [Tail(lsn, each, checksum(view[length - each:])) for each in lengths]
+
+
+def keep_tails(header: SrlHeader, tails: Sequence[Tail]) -> None:
     """For when the ring no longer has it: the log ends there, what was kept beyond is no part of it any more.
 
     The caller saves the header.
     """
-    if tail.length:
-        header.kept_tails = [*(kept for kept in header.kept_tails if kept.lsn < tail.lsn), tail][-KEPT_TAILS_MAX:]
+    if tails:
+        before = [kept for kept in header.kept_tails if kept.lsn < tails[-1].lsn]
+        header.kept_tails = [*before, *tails][-KEPT_TAILS_MAX:]
 
 
 def keep_end(srl: Srl, end_lsn: int) -> None:
     """Keep what lies before the end of the log, as far as the ring has it (blocking). Raises VR-1507."""
-    keep_tail(srl.header, read_tail(srl, end_lsn, max(0, min(TAIL_MAX_BYTES, end_lsn - srl.header.tail_lsn))))
+    keep_tails(srl.header, read_tails(srl, end_lsn, min(TAIL_MAX_BYTES, end_lsn - srl.shown_of(end_lsn))))

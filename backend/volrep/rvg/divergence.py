@@ -70,7 +70,7 @@ class Divergence:
     def _is_here(self, tail: Tail) -> bool:
         """Whether this log has it; one that was put back to an older image may have grown to the same end since."""
         srl = self._srl
-        return 0 < tail.length <= tail.lsn - srl.header.tail_lsn and read_tail(srl, tail.lsn, tail.length) == tail
+        return 0 < tail.length <= tail.lsn - srl.shown_lsn and read_tail(srl, tail.lsn, tail.length) == tail
 
     def _read(self, fork_lsn: int, end_lsn: int) -> Stretch:
         if self._srl.header.tail_lsn <= fork_lsn:

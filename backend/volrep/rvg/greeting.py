@@ -19,4 +19,4 @@ def hello_of(primary: Primary, link: LinkConfig) -> Hello:
         history=header.history, durable_lsn=primary.durable_lsn, incarnation=header.incarnation,
         volumes=[VolumeSaid(index=v["index"], name=v["name"], size_bytes=v["size_bytes"]) for v in header.volumes],
         sync_ack=effective(link.attributes)["sync_ack"], conflict=claim.conflict, since_fork=claim.since_fork,
-        retained_lsn=primary.journal.retained_lsn(), kept_tails=header.kept_tails)
+        shown_lsn=primary.journal.srl.shown_lsn, kept_tails=header.kept_tails)

@@ -42,7 +42,7 @@ from volrep.rvg.link_view import connected_text, status_of
 from volrep.rvg.maps import MapStore, encoded_max_bytes
 from volrep.rvg.remembered import Remembered, connection_part
 from volrep.rvg.resync import Resync
-from volrep.rvg.tail import checked, tail_before
+from volrep.rvg.tail import checked, tails_before
 from volrep.rvg.verifying import Checker
 
 if TYPE_CHECKING:
@@ -401,7 +401,7 @@ class OutLink:
                 self._primary.emit("resync_started", f"{self.config.remote_host}: failback started, "
                                                      f"{mind.copy_bytes} bytes {why_copied(self._rewind)}")
                 start = begin(self.mind.order(), journal.header.history, self._sync_ack())
-                start.tail = tail_before(journal, start.lsn)
+                start.tails = tails_before(journal, start.lsn)
                 self._started(start)
                 sender.begin(start)
 

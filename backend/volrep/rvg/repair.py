@@ -65,7 +65,7 @@ def _look(_view: memoryview, _records: list[Record]) -> None:
 def _pass_over(srl: Srl, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
     end, gaps = scan_past_damage(srl, srl.header.applied_lsn, on_batch)
     header = srl.header
-    header.tail_lsn = end.end_lsn  # nobody may be sent what lies before
+    header.begin_lsn = header.tail_lsn = end.end_lsn  # nobody may be sent what lies before
     header.distrust = f"{len(gaps)} damaged parts of the log were given up, the first one at LSN {gaps[0].from_lsn}"
     begin_reign(header, gaps[0].from_lsn)
     return end, gaps

@@ -201,7 +201,8 @@ class Roles:
         if not header.salvage:
             return
         self.journal.checkpoint_now()
-        header.tail_lsn, header.salvage = header.applied_lsn, {}
+        header.begin_lsn = header.tail_lsn = header.applied_lsn
+        header.salvage = {}
         self.journal.save_header()
 
     # what the operator asks

@@ -29,7 +29,7 @@ from volrep.link.negotiate import (
 from volrep.link.receiver import Receiver
 from volrep.link.tails import Reach
 from volrep.log.record import CONTINUES, Record, RecordType, Write
-from volrep.log.tails import keep_tail
+from volrep.log.tails import keep_tails
 from volrep.model.attributes import effective
 from volrep.model.config import LinkConfig
 from volrep.model.damage import LinkFault
@@ -129,7 +129,7 @@ class Secondary:
             self._active.close("replaced by a newer connection")
         shared_lsn = common_end(header.history, self.journal.durable_lsn, hello.history, hello.durable_lsn)
         try:
-            tail = tail_for(self.journal, shared_lsn, Reach(hello.retained_lsn, hello.kept_tails))
+            tail = tail_for(self.journal, shared_lsn, Reach(hello.shown_lsn, hello.kept_tails))
         except VolrepError as error:
             return Refuse(reason=f"{error.id} {error.text}", fault=LinkFault.LOG)
         return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=self._order()["order_id"],
@@ -210,7 +210,7 @@ class Secondary:
         header.consistent = start.consistent
         header.consistent_after_lsn = 0
         header.salvage, header.kept_tails = {}, []
-        keep_tail(header, start.tail)
+        keep_tails(header, start.tails)
         if not start.consistent:
             self.emit("resync_started", f"inconsistent until all is copied; the log begins at LSN {start.lsn}")
 

@@ -6,7 +6,7 @@ import logging
 
 from volrep.link.negotiate import Detach, Later, Order, Rewind, Start, StartMode, Welcome, compared
 from volrep.link.tails import Likeness, Reach, shown_by_both
-from volrep.log.tails import TAIL_MAX_BYTES, keep_end, read_tail
+from volrep.log.tails import TAIL_MAX_BYTES, keep_end, read_tail, read_tails
 from volrep.model.errors import VolrepError
 from volrep.model.units import Tail
 from volrep.rvg.journal import Journal
@@ -15,7 +15,7 @@ logger = logging.getLogger("volrep.rvg")
 
 
 def reach_of(journal: Journal) -> Reach:
-    return Reach(journal.retained_lsn(), journal.header.kept_tails)
+    return Reach(journal.srl.shown_lsn, journal.header.kept_tails)
 
 
 def tail_for(journal: Journal, lsn: int, theirs: Reach) -> Tail:
@@ -23,13 +23,13 @@ def tail_for(journal: Journal, lsn: int, theirs: Reach) -> Tail:
     return _tail_at(journal, lsn, shown_by_both(lsn, reach_of(journal), theirs))
 
 
-def tail_before(journal: Journal, lsn: int) -> Tail:
+def tails_before(journal: Journal, lsn: int) -> list[Tail]:
     """All that this host can show; nothing of a log that cannot be read: to copy is the way out of that."""
     try:
-        return _tail_at(journal, lsn, max(0, min(TAIL_MAX_BYTES, lsn - journal.retained_lsn())))
+        return read_tails(journal.srl, lsn, min(TAIL_MAX_BYTES, lsn - journal.srl.shown_lsn))
     except VolrepError as error:
         logger.warning("what lies before LSN %d cannot be shown: %s %s", lsn, error.id, error.text)
-        return Tail(lsn)
+        return []
 
 
 def likeness(journal: Journal, welcome: Welcome, lsn: int) -> Likeness:
@@ -48,7 +48,7 @@ def checked(journal: Journal, order: Order, welcome: Welcome,
             decision: Start | Rewind | Later | Detach) -> Start | Rewind | Later | Detach:
     """A decision as it stands once the logs were looked at; what begins is told what lies before. Raises VR-1507."""
     if isinstance(decision, Start) and decision.mode is StartMode.BEGIN:
-        return decision.model_copy(update={"tail": tail_before(journal, decision.lsn)})
+        return decision.model_copy(update={"tails": tails_before(journal, decision.lsn)})
     if isinstance(decision, Start | Rewind):
         return compared(decision, order, welcome, likeness(journal, welcome, decision.lsn))
     return decision
