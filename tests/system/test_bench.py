@@ -49,7 +49,8 @@ def test_an_experiment_compares_both_ways_of_copying_the_same(tmp_path: Path) ->
     extent = Extent(drain_mib=16, volume_mib=16, pgbench_scale=1, pgbench_seconds=1, stall_seconds=1)
     samples = Autosync(extent).run(_plan(tmp_path), lambda line: None)
     assert {s.contender for s in samples} == {"volrep-autosync", "nbdcopy"}
-    assert all(s.value > 1 and s.cpu_s > 0 for s in samples)
+    assert all(s.value > 1 for s in samples)
+    assert sum(s.cpu_s for s in samples) > 0, "each alone may take less than a clock tick"
     assert list(tmp_path.iterdir()) == []
 
 
