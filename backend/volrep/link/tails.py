@@ -38,12 +38,11 @@ class Reach:
 
 
 def shown_by_both(lsn: int, ours: Reach, theirs: Reach) -> int:
-    """How many bytes before `lsn` to compare: what both rings have, else a tail that was kept; 0: there is nothing.
+    """How many bytes before `lsn` to compare: the most that both rings have or have kept; 0: there is nothing.
 
-    A ring begins with a record, so that even a short stretch holds the header of one, in one of the two logs.
+    The more the better: a stretch that is shorter than a record may hold no header, which no two hosts write the same.
     """
     ring_bytes = min(TAIL_MAX_BYTES, lsn - max(ours.shown_lsn, theirs.shown_lsn))
-    if ring_bytes > 0:
-        return ring_bytes
-    kept = {tail.length for tail in (*ours.kept, *theirs.kept) if tail.lsn == lsn}
-    return max((length for length in kept if ours.shows(lsn, length) and theirs.shows(lsn, length)), default=0)
+    lengths = (ring_bytes, *(tail.length for tail in (*ours.kept, *theirs.kept) if tail.lsn == lsn))
+    return max((length for length in lengths if length > 0 and ours.shows(lsn, length) and theirs.shows(lsn, length)),
+               default=0)
