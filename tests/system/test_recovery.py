@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +208,8 @@ class House:
 
 @pytest.fixture(scope="module")
 def house() -> Generator[House]:
-    made = House()
-    try:
+    with closing(House()) as made:
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

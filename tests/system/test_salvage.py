@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -19,11 +20,8 @@ NEW = 1 << 40  # written by the applications of the new Primary
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    house = House()
-    try:
+    with closing(House()) as house:
         yield house.fresh()
-    finally:
-        house.close()
 
 
 def take_over(site: Site, salvage: dict[str, Any]) -> None:

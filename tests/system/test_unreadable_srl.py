@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,36 +62,31 @@ def failing_disk(path: Path, bad: Path) -> Iterator[None]:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    house = House()
-    try:
+    with closing(House()) as house:
         yield house.fresh()
-    finally:
-        house.close()
 
 
 @contextmanager
 def unreadable(site: Site, host: str, more: int) -> Iterator[int]:
     """The host starts on an SRL of which a page cannot be read; the number of a write whose record lies on it."""
-    name = site.srl() if host == "london" else "srl"
     bad = site.folder / "bad"
-    for _ in range(10):
-        site.write(20)
-        number = site.number
-        site.write_much(more)
-        site.ports = {engine: str(site.port(engine)) for engine in site.engines}
-        path = site.path(host, name)
-        site.kill(host)
-        applied_lsn, offset = record_at(path, number)
-        page = (offset + 64) // BLOCK * BLOCK
-        if applied_lsn <= page - HEADER_AREA_BYTES:
-            bad.write_text(f"{page} {page + BLOCK - 1}\n")
-            with failing_disk(path, bad):
-                site.start_engine(host)
+    with ExitStack() as disk:
+        for _ in range(10):
+            site.write(20)
+            number = site.number
+            site.write_much(more)
+            with site.broken(host, site.srl() if host == "london" else "srl") as (path,):
+                applied_lsn, offset = record_at(path, number)
+                page = (offset + 64) // BLOCK * BLOCK
+                if found := applied_lsn <= page - HEADER_AREA_BYTES:
+                    bad.write_text(f"{page} {page + BLOCK - 1}\n")
+                    disk.enter_context(failing_disk(path, bad))
+                    disk.callback(site.kill, host)  # before its disk goes
+            if found:
                 yield number
-            return
-        site.start_engine(host)
-        site.until_equal()
-    raise AssertionError("a checkpoint came in between, ten times")
+                return
+            site.until_equal()
+        raise AssertionError("a checkpoint came in between, ten times")
 
 
 def test_an_unreadable_page_in_the_srl_of_the_secondary_comes_again_from_the_primary(site: Site) -> None:
@@ -102,7 +97,6 @@ def test_an_unreadable_page_in_the_srl_of_the_secondary_comes_again_from_the_pri
         site.volrep("-g", DG, "-f", "-s", "recover", RVG)
         site.works_again()
         assert not site.copied()
-        site.kill("tokyo")
 
 
 def test_an_unreadable_page_in_the_srl_of_the_primary_loses_what_lay_on_it_and_no_more(site: Site) -> None:
@@ -119,7 +113,6 @@ def test_an_unreadable_page_in_the_srl_of_the_primary_loses_what_lay_on_it_and_n
         gone = [block for block, value in site.completed.items()
                 if data[block * BLOCK:block * BLOCK + 8] != value.to_bytes(8, "little")]
         assert set(gone) <= {number % 64, (number - 1) % 64, (number + 1) % 64}, "a page holds parts of two records"
-        site.kill("london")
 
 
 def test_a_secondary_with_an_unreadable_page_takes_over_when_the_primary_is_lost(site: Site) -> None:
@@ -129,4 +122,3 @@ def test_a_secondary_with_an_unreadable_page_takes_over_when_the_primary_is_lost
         take_over(site, salvage)
         write_on_tokyo(site)
         bring_back(site)
-        site.kill("tokyo")

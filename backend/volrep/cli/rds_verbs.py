@@ -66,7 +66,7 @@ def delsec(run: Run) -> int:
 def delpri(run: Run) -> int:
     rds = run.rds(run.observe())
     plan = plan_rds.plan_delpri(rds, force=run.force)
-    run.confirm(typed=rds.name, rvg=f"{rds.name} of disk group {rds.dg}", host=rds.primary().host.name)
+    run.confirm(rvg=rds.name, dg=rds.dg, host=rds.primary().host.name)
     run.carry_out(plan)
     return Exit.DONE
 

@@ -171,7 +171,7 @@ TABLE = (
          (_RVG, _ANY_SECONDARY), (_FORCE,),
          confirm="{host} will be no Secondary of RVG {rvg} any more; its volumes keep their data"),
     Verb("delpri", "RDS", "remove the Primary; its volumes keep their data", "rds_verbs:delpri", (_RVG,), (_FORCE,),
-         confirm="RVG {rvg} on {host} will be removed; its volumes keep their data", typed="{rvg}"),
+         confirm="RVG {rvg} of disk group {dg} on {host} will be removed; its volumes keep their data", typed="{rvg}"),
     Verb("setup", "RDS", "createpri, addsec and startrep -a in one", "rds_verbs:setup",
          (_NEW_RVG, *_MEMBERS, _PRIMARY, _SECONDARY), (_WAIT,), keys=_LINK),
     Verb("set", "RDS", "change attributes of the RVG, or of the link to one Secondary or to all",

@@ -6,7 +6,6 @@ Each stops the RVG's worker and starts a fresh one: nothing of a failed run is b
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -32,8 +31,6 @@ from volrep.model.messages import volumes as volume_messages
 from volrep.model.status import RvgState, RvgStatus
 from volrep.ports.disk import DiskFile
 from volrep.volume import provision
-
-logger = logging.getLogger("volrep.engine")
 
 
 async def recover(host: Host, request: RvgRecover, client: str) -> RvgInfo:
@@ -157,15 +154,6 @@ def make_log(config: RvgConfig, old_path: str, *, give_up: bool) -> None:
         file.close()
 
 
-def _keep_end(log: Srl) -> None:
-    """For the header that takes its place: a Secondary that has all of the old log is known by it."""
-    header = log.header
-    try:
-        keep_end(log, max(header.applied_lsn, header.durable_lsn))
-    except VolrepError as error:
-        logger.warning("%s: %s; a Secondary may have to be synchronized", error.id, error.text)
-
-
 def _log(path: str, config: RvgConfig, *, own: bool) -> Srl | None:
     """The SRL there (closed), if its header is good; another RVG's counts as none where `own` is expected."""
     try:
@@ -175,7 +163,8 @@ def _log(path: str, config: RvgConfig, *, own: bool) -> Srl | None:
     try:
         log = Srl.open(file)
         if own and log.header.clean:
-            _keep_end(log)
+            # The header that takes its place knows by it a Secondary that has all of the old log
+            keep_end(log, max(log.header.applied_lsn, log.header.durable_lsn))
     except VolrepError:
         return None
     finally:

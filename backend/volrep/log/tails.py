@@ -9,14 +9,18 @@ the whole is the same whatever the piece holds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from zlib import crc32
 
 from volrep.log.header import SrlHeader
 from volrep.log.record import RECORD_MAX_BYTES
 from volrep.log.srl import Srl
+from volrep.model.errors import VolrepError
 from volrep.model.units import Tail
 from volrep.ports.streams import Buffer
+
+logger = logging.getLogger("volrep.log")
 
 TAIL_MAX_BYTES = RECORD_MAX_BYTES
 # Two hosts whose logs began at different places have one of these in common, if anything.
@@ -31,19 +35,23 @@ def checksum(log: Buffer) -> int:
 
 def read_tail(srl: Srl, lsn: int, length: int) -> Tail:
     """Read from the file, not from memory (blocking). The ring still has these bytes. Raises VR-1507."""
-    buffer = memoryview(bytearray(length))
-    srl.read_into(buffer, lsn - length)
-    return Tail(lsn, length, checksum(buffer))
+    return Tail(lsn, length, checksum(_before(srl, lsn, length)))
 
 
-def read_tails(srl: Srl, lsn: int, length: int) -> list[Tail]:
-    """As `read_tail`, and shorter ones; ascending, none for no bytes. Raises VR-1507."""
+def read_tails(srl: Srl, lsn: int, from_lsn: int) -> list[Tail]:
+    """Of the longest that `from_lsn` on allows, and shorter ones (blocking); ascending. Raises VR-1507."""
+    length = min(TAIL_MAX_BYTES, lsn - from_lsn)
     if length <= 0:
         return []
-    view = memoryview(bytearray(length))
-    srl.read_into(view, lsn - length)
+    view = _before(srl, lsn, length)
     lengths = [*(shorter for shorter in SHORTER_BYTES if shorter < length), length]
     return [Tail(lsn, each, checksum(view[length - each:])) for each in lengths]
+
+
+def _before(srl: Srl, lsn: int, length: int) -> memoryview:
+    view = memoryview(bytearray(length))
+    srl.read_into(view, lsn - length)
+    return view
 
 
 def keep_tails(header: SrlHeader, tails: Sequence[Tail]) -> None:
@@ -57,5 +65,11 @@ def keep_tails(header: SrlHeader, tails: Sequence[Tail]) -> None:
 
 
 def keep_end(srl: Srl, end_lsn: int) -> None:
-    """Keep what lies before the end of the log, as far as the ring has it (blocking). Raises VR-1507."""
-    keep_tails(srl.header, read_tails(srl, end_lsn, min(TAIL_MAX_BYTES, end_lsn - srl.shown_of(end_lsn))))
+    """Keep what lies before the end of the log, as far as the ring has it (blocking).
+
+    A log that cannot be read there is no reason to stop: who is compared by it later is copied to.
+    """
+    try:
+        keep_tails(srl.header, read_tails(srl, end_lsn, srl.shown_of(end_lsn)))
+    except VolrepError as error:
+        logger.warning("what lies before LSN %d is not kept: %s %s", end_lsn, error.id, error.text)

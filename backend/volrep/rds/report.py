@@ -46,12 +46,11 @@ def _rds(rds: Rds) -> Document:
 
 def _host(member: Member, rds: Rds) -> Document:
     """One host in a list to choose from."""
-    flags = set(_flags(member))
+    status, flags = member.info.status, set(_flags(member))
+    diverged = bool(flags & {ACTING, PRIMARY_PRIMARY})
     return {"host": member.host.name, "role": role_word(member), "split": PRIMARY_PRIMARY in flags,
-            "fails_back": fails_back(rds, member),
-            "diverged": bool(flags & {ACTING, PRIMARY_PRIMARY}),
-            "since_fork": since_fork_words(member.info.status.since_fork)
-            if member.info.status is not None and flags & {ACTING, PRIMARY_PRIMARY} else "",
+            "fails_back": fails_back(rds, member), "diverged": diverged,
+            "since_fork": since_fork_words(status.since_fork) if status is not None and diverged else "",
             "waiting": member.waits, "may_serve": member.waits and rds.reigning is None}
 
 

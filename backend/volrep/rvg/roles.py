@@ -16,6 +16,7 @@ from volrep.link.fork import next_generation, with_reign
 from volrep.link.negotiate import Hello, Refuse, VolumeSaid, check_hello
 from volrep.log.header import HISTORY_MAX, SrlHeader
 from volrep.log.record import BatchEncoder, RecordType
+from volrep.log.tails import keep_end
 from volrep.model.config import LinkConfig, Role, RvgConfig
 from volrep.model.damage import Salvage
 from volrep.model.errors import VolrepError
@@ -37,7 +38,6 @@ from volrep.rvg.reads import Reads
 from volrep.rvg.refuser import Refuser
 from volrep.rvg.rivals import Rivals
 from volrep.rvg.secondary import Secondary
-from volrep.rvg.tail import keep_before_reign
 
 ROLE_RECORD_BYTES = 4096  # more than the record that begins a reign takes
 _EVENTS = {PromoteHow.MIGRATE: RoleEvent.MIGRATE, PromoteHow.TAKEOVER: RoleEvent.TAKEOVER,
@@ -225,7 +225,7 @@ class Roles:
             self.check_quiet()
         tail = [] if asked.how is PromoteHow.MIGRATE else self.secondary.tail()
         begun_lsn = self.journal.end_lsn
-        keep_before_reign(self.journal)
+        keep_end(self.journal.srl, self.journal.durable_lsn)  # what the forks of this reign are compared by
         self.journal.release_role()
         self._watch_failure()
         header.role = Role.PRIMARY.value

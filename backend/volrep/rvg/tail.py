@@ -6,7 +6,7 @@ import logging
 
 from volrep.link.negotiate import Detach, Later, Order, Rewind, Start, StartMode, Welcome, compared
 from volrep.link.tails import Likeness, Reach, shown_by_both
-from volrep.log.tails import TAIL_MAX_BYTES, keep_end, read_tail, read_tails
+from volrep.log.tails import read_tail, read_tails
 from volrep.model.errors import VolrepError
 from volrep.model.units import Tail
 from volrep.rvg.journal import Journal
@@ -26,7 +26,7 @@ def tail_for(journal: Journal, lsn: int, theirs: Reach) -> Tail:
 def tails_before(journal: Journal, lsn: int) -> list[Tail]:
     """All that this host can show; nothing of a log that cannot be read: to copy is the way out of that."""
     try:
-        return read_tails(journal.srl, lsn, min(TAIL_MAX_BYTES, lsn - journal.srl.shown_lsn))
+        return read_tails(journal.srl, lsn, journal.srl.shown_lsn)
     except VolrepError as error:
         logger.warning("what lies before LSN %d cannot be shown: %s %s", lsn, error.id, error.text)
         return []
@@ -52,14 +52,6 @@ def checked(journal: Journal, order: Order, welcome: Welcome,
     if isinstance(decision, Start | Rewind):
         return compared(decision, order, welcome, likeness(journal, welcome, decision.lsn))
     return decision
-
-
-def keep_before_reign(journal: Journal) -> None:
-    """A reign begins here: what lies before it is what its forks will be compared by, when the ring has gone round."""
-    try:
-        keep_end(journal.srl, journal.durable_lsn)
-    except VolrepError as error:  # no reason not to take over: a failback copies more then
-        logger.warning("what lies before LSN %d is not kept: %s %s", journal.durable_lsn, error.id, error.text)
 
 
 def _tail_at(journal: Journal, lsn: int, length: int) -> Tail:

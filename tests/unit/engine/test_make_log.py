@@ -8,7 +8,7 @@ from tests.unit.log.support import Log, a_header, a_write
 from volrep.engine.serve_recovery import make_log
 from volrep.log.ring import SRL_MIN_BYTES
 from volrep.log.srl import Srl
-from volrep.log.tails import TAIL_MAX_BYTES, read_tails
+from volrep.log.tails import read_tails
 from volrep.model.config import Role, RvgConfig, RvgVolume
 from volrep.ports.disk import DiskFile
 
@@ -21,7 +21,7 @@ def test_the_end_of_the_old_log_is_kept(tmp_path: Path) -> None:
     log.srl.header.applied_lsn = log.srl.header.durable_lsn = end_lsn
     log.srl.header.clean = True
     log.srl.write_header()
-    wanted = read_tails(log.srl, end_lsn, min(TAIL_MAX_BYTES, end_lsn - log.srl.header.begin_lsn))
+    wanted = read_tails(log.srl, end_lsn, log.srl.header.begin_lsn)
     log.srl.close()
     config = RvgConfig(
         rds_id="rds", rvg_id="rvg", dg="hrdg", name="hr_rvg", host="london", role=Role.PRIMARY, links=[],

@@ -11,7 +11,7 @@ from volrep.link.tails import Reach, shown_by_both
 from volrep.log import header
 from volrep.log.header import decode_slot, encode_slot
 from volrep.log.record import RecordType, Write
-from volrep.log.tails import KEPT_TAILS_MAX, keep_end, keep_tails, read_tails
+from volrep.log.tails import KEPT_TAILS_MAX, keep_end, keep_tails, read_tail, read_tails
 from volrep.model.units import Tail
 from volrep.rvg.verifying import log_crc
 
@@ -31,7 +31,7 @@ def test_logs_that_differ_only_in_what_their_headers_say_are_told_apart(tmp_path
     two.append(*other)
     assert one.srl.end_lsn == two.srl.end_lsn
     length = one.srl.end_lsn - 4096
-    assert read_tails(one.srl, one.srl.end_lsn, length) != read_tails(two.srl, one.srl.end_lsn, length)
+    assert read_tail(one.srl, one.srl.end_lsn, length) != read_tail(two.srl, one.srl.end_lsn, length)
     assert log_crc(one.srl, 4096, length) != log_crc(two.srl, 4096, length)
 
 
@@ -56,7 +56,7 @@ def test_the_end_is_kept_as_far_as_the_ring_has_it_needed_or_not(tmp_path: Path)
     log.checkpoint()
     log.srl.header.tail_lsn = log.srl.end_lsn
     keep_end(log.srl, log.srl.end_lsn)
-    assert log.srl.header.kept_tails == read_tails(log.srl, log.srl.end_lsn, log.srl.end_lsn - begin_lsn)
+    assert log.srl.header.kept_tails == read_tails(log.srl, log.srl.end_lsn, begin_lsn)
 
 
 def test_hosts_whose_logs_began_at_different_places_have_some_tail_in_common(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_hosts_whose_logs_began_at_different_places_have_some_tail_in_common(tmp
     for number in range(4):
         log.append(a_write(0, bytes([number]) * 4096))
     end_lsn = log.srl.end_lsn
-    came = Reach(end_lsn, read_tails(log.srl, end_lsn, end_lsn - 4096))
+    came = Reach(end_lsn, read_tails(log.srl, end_lsn, 4096))
     assert shown_by_both(end_lsn, came, Reach(4096, [])) == end_lsn - 4096
     later = Reach(end_lsn - 8400, [])
     assert shown_by_both(end_lsn, came, later) == shown_by_both(end_lsn, later, came) == 8192
