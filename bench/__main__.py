@@ -9,9 +9,12 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from bench import contenders as contending
+from bench import experiments as experimenting
 from bench.contenders import CONTENDERS, make
 from bench.contenders.qemu import version
 from bench.errors import BenchError
@@ -30,6 +33,17 @@ QUICK_CONTENDERS = ("disk", "nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone
                     "volrep-sync")
 QUICK_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", "read-64k", "drain", "autosync",
               "round-trip", "screen")
+COMPILED_CONTENDERS = ("nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync",
+                       *contending.COMPILED)
+COMPILED_ROWS = ("write-qd32", "write-qd1", "read-qd32", *experimenting.COMPILED)
+
+
+def _chosen(chosen: argparse.Namespace, known: Sequence[str], quick: Sequence[str], compiled: Sequence[str],
+            only_asked: Sequence[str]) -> list[str]:
+    """What is measured when no names are given."""
+    if chosen.compiled:
+        return list(compiled)
+    return list(quick) if chosen.quick else [name for name in known if name not in only_asked]
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -38,6 +52,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
                         help="one short round of the most telling rows and contenders: below three minutes")
     parser.add_argument("--large", action="store_true",
                         help="copy, drain and stall as much and as long as the targets name: 30 GiB of disk")
+    parser.add_argument("--compiled", action="store_true",
+                        help="what Python costs: volrep beside the same data path as a compiled loop (needs cc)")
     parser.add_argument("--rounds", type=int, help="default: 3, quick: 1")
     parser.add_argument("--seconds", type=float, help="length of each load, default: 2, quick: 1")
     parser.add_argument("--size-mib", type=int, default=256, help="size of the volume (default: %(default)s)")
@@ -48,9 +64,11 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     chosen = parser.parse_args(argv)
     chosen.rounds = chosen.rounds or (1 if chosen.quick else 3)
     chosen.seconds = chosen.seconds or (1.0 if chosen.quick else 2.0)
-    for option, known, quick in (("contenders", CONTENDERS, QUICK_CONTENDERS), ("rows", ROWS, QUICK_ROWS)):
+    for option, known, *defaults in (
+            ("contenders", CONTENDERS, QUICK_CONTENDERS, COMPILED_CONTENDERS, contending.COMPILED),
+            ("rows", ROWS, QUICK_ROWS, COMPILED_ROWS, experimenting.COMPILED)):
         given = getattr(chosen, option)
-        names = given.split(",") if given else list(quick if chosen.quick else known)
+        names = given.split(",") if given else _chosen(chosen, known, *defaults)
         unknown = [name for name in names if name not in known]
         if unknown:
             parser.error(f"{option}: {', '.join(unknown)}; there are {', '.join(known)}")

@@ -50,6 +50,7 @@ test  required qemu-storage-daemon qemu-system-common qemu-img            "disks
 bench required nbdkit_file       nbdkit             nbdkit-basic-plugins  "measured against"
 bench required qemu-nbd          qemu-utils         qemu-img              "measured against"
 bench required rsync              rsync              rsync                 "measured against"
+bench useful   cc                build-essential    gcc                   "the data path as a compiled loop (--compiled)"
 bench useful   pgbench            postgresql-contrib postgresql-contrib    "load for a database on a replicated volume"
 '
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from bench.contenders.base import Contender
+from bench.contenders.compiled import CompiledAlone, CompiledPair
 from bench.contenders.disk import Disk
 from bench.contenders.nbdkit import Nbdkit
 from bench.contenders.qemu import QemuMirror, QemuNbd
@@ -32,8 +33,13 @@ _MAKERS: dict[str, Callable[[str, Pair], Contender]] = {
     "volrep-sync": _mode("override", "off"),
     "volrep-sync-data": _mode("override", "off", "data"),
     "volrep-sync-tls": _mode("override", "tls"),
+    "compiled-alone": lambda name, _: CompiledAlone(name),
+    "compiled-async": lambda name, _: CompiledPair(name, synchronous=False),
+    "compiled-sync": lambda name, _: CompiledPair(name, synchronous=True),
 }
 CONTENDERS = tuple(_MAKERS)
+COMPILED = ("compiled-alone", "compiled-async", "compiled-sync")
+"""Instruments, not peers: measured only when they are asked for (`--compiled`)."""
 
 
 def make(names: Sequence[str]) -> list[Contender]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.experiments.base import Experiment
 from bench.experiments.bounds import Memory, Ten
+from bench.experiments.compiled import CompiledDistance, CompiledDrain
 from bench.experiments.copying import Autosync, Difference, Drain
 from bench.experiments.distance import Distance
 from bench.experiments.postgres import Pgbench
@@ -18,4 +19,8 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
     "memory": Memory,
     "ten": Ten,
     "screen": Screen,
+    "round-trip-compiled": CompiledDistance,
+    "drain-compiled": CompiledDrain,
 }
+COMPILED = ("round-trip-compiled", "drain-compiled")
+"""Of the compiled loop: measured only when they are asked for."""

@@ -10,9 +10,9 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from bench.contenders.base import make_file
 from bench.contenders.nbdkit import Nbdkit
@@ -54,7 +54,8 @@ def _timed_copy(argv: list[str], pids: list[int]) -> tuple[float, Cost]:
     return taken_s, Cost(after.cpu_s - before.cpu_s + own_s, after.rss_bytes)
 
 
-def _timed(pids: list[int], work: Callable[[], float]) -> tuple[float, Cost]:
+def timed(pids: list[int], work: Callable[[], float]) -> tuple[float, Cost]:
+    """The seconds that `work` returns, and what it cost these processes."""
     before = begin(pids)
     taken_s = work()
     after = cost_of(pids)
@@ -66,6 +67,14 @@ def _sample(row: Row, contender: str, number: int, mib: float, taken: tuple[floa
     return Sample(row.name, contender, number, mib / taken_s, cpu_s=cost.cpu_s, rss_bytes=cost.rss_bytes)
 
 
+class Way(NamedTuple):
+    """One contender of a drain: `drain` returns seconds and cost; `copies` are equal at the end."""
+
+    name: str
+    drain: Callable[[], tuple[float, Cost]]
+    copies: tuple[Path, ...] = ()
+
+
 class Drain(Experiment):
     """The link is paused, the volume written once, the link resumed: until the Secondary has it all."""
 
@@ -74,42 +83,52 @@ class Drain(Experiment):
 
     def rounds(self, folder: Path, plan: Plan) -> Iterator[Sample]:
         mib = self.extent.drain_mib
-        rds = Rds(folder / "rds", volumes=[mib << 20], srl_bytes=(mib << 20) + SRL_SPARE_BYTES,
-                  attributes={"encryption": "off"})
-        peer = Nbdkit("nbdcopy", fua=False)
-        (folder / "peer").mkdir()
-        try:
-            rds.start()
-            rds.startrep("blank")
-            rds.wait_up_to_date()
-            peer.start(folder / "peer", mib << 20)
-            for target in (_fio_target(rds.primary.uri()), peer.target()):
-                fill(target, mib << 20)
-            rds.wait_up_to_date()
-            source = Path(rds.primary.volumes[0]["path"])
+        with ExitStack() as stack:
+            ways = self.ways(folder, stack)
             for number in range(1, plan.rounds + 1):
-                quiesce(folder)
-                yield _sample(self.rows[0], "volrep-async", number, mib, self._drain(rds))
-                quiesce(folder)
-                yield _sample(self.rows[0], "nbdcopy", number, mib,
-                              _timed_copy(["nbdcopy", "--flush", str(source), peer.uri], peer.pids()))
-            if not same_bytes(source, Path(rds.secondaries[0].volumes[0]["path"])):
-                raise BenchError("drain: the Secondary's copy differs")
-        finally:
-            peer.stop()
-            rds.close()
+                for way in ways:
+                    quiesce(folder)
+                    yield _sample(self.rows[0], way.name, number, mib, way.drain())
+            for way in ways:
+                if way.copies and not same_bytes(*way.copies):
+                    raise BenchError(f"drain: the copy of {way.name} differs")
 
-    def _drain(self, rds: Rds) -> tuple[float, Cost]:
+    def ways(self, folder: Path, stack: ExitStack) -> list[Way]:
+        """Started, their volumes written once; `stack` ends them."""
+        volrep = self._volrep(folder / "rds", stack)
+        return [volrep, self._nbdcopy(folder / "peer", volrep.copies[0], stack)]
+
+    def _volrep(self, folder: Path, stack: ExitStack) -> Way:
+        mib = self.extent.drain_mib
+        rds = Rds(folder, volumes=[mib << 20], srl_bytes=(mib << 20) + SRL_SPARE_BYTES,
+                  attributes={"encryption": "off"})
+        stack.callback(rds.close)
+        rds.start()
+        rds.startrep("blank")
+        rds.wait_up_to_date()
+        fill(_fio_target(rds.primary.uri()), mib << 20)
+        rds.wait_up_to_date()
         (link,) = rds.primary.links
         which = {"link_id": link["link_id"]}
-        rds.primary.call("link.pause", which)
-        fill(_fio_target(rds.primary.uri()), self.extent.drain_mib << 20)
 
         def work() -> float:
             rds.primary.call("link.resume", which)
             return seconds_until(rds.up_to_date, "the backlog to be drained")
 
-        return _timed(_workers(rds), work)
+        def drain() -> tuple[float, Cost]:
+            rds.primary.call("link.pause", which)
+            fill(_fio_target(rds.primary.uri()), mib << 20)
+            return timed(_workers(rds), work)
+
+        return Way("volrep-async", drain, tuple(Path(h.volumes[0]["path"]) for h in rds.hosts))
+
+    def _nbdcopy(self, folder: Path, source: Path, stack: ExitStack) -> Way:
+        peer = Nbdkit("nbdcopy", fua=False)
+        stack.callback(peer.stop)
+        folder.mkdir()
+        peer.start(folder, self.extent.drain_mib << 20)
+        fill(peer.target(), self.extent.drain_mib << 20)
+        return Way(peer.name, lambda: _timed_copy(["nbdcopy", "--flush", str(source), peer.uri], peer.pids()))
 
 
 class Autosync(Experiment):
@@ -138,7 +157,7 @@ class Autosync(Experiment):
                 rds.startrep("autosync")
                 return seconds_until(rds.up_to_date, "the first copy")
 
-            taken = _timed(_workers(rds), work)
+            taken = timed(_workers(rds), work)
             if not same_bytes(*(Path(h.volumes[0]["path"]) for h in rds.hosts)):
                 raise BenchError("autosync: the Secondary's copy differs")
             return taken

@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from bench.contenders.base import free_port
 from bench.cost import begin, cost_of
@@ -29,6 +29,15 @@ PINGS = 100
 VOLUME_BYTES = 64 << 20
 
 
+class End(NamedTuple):
+    """A pair with the line between its two sides: synchronous, its volume written once."""
+
+    name: str
+    target: Sequence[str]  # for fio
+    pids: Sequence[int]
+    ping_port: int
+
+
 class Distance(Experiment):
     rows = (
         Row("round-trip", "synchronous 4 KiB write, depth 1, beyond a round trip of 5 ms: median", "ms", "volrep-sync",
@@ -38,34 +47,52 @@ class Distance(Experiment):
     promises: ClassVar[dict[str, str]] = {"proxy": "user space, asyncio"}
 
     def rounds(self, folder: Path, plan: Plan) -> Iterator[Sample]:
-        rds = Rds(folder / "rds", volumes=[VOLUME_BYTES], attributes={"encryption": "off", "synchronous": "override"})
-        port, ping_port = free_port(), free_port()
-        proxy = subprocess.Popen([sys.executable, "-m", "bench.line", str(port), str(rds.secondaries[0].port),
-                                  str(ping_port), str(ROUND_TRIP_S)], stdin=subprocess.DEVNULL)
-        try:
-            with closing(rds):
-                seconds_until(lambda: _listens(port) and _listens(ping_port), "the proxy")
-                rds.primary.links[0]["remote_port"] = port
-                rds.start()
-                rds.startrep("blank")
-                target = ["--ioengine=nbd", f"--uri={rds.primary.uri()}"]
-                fill(target, VOLUME_BYTES)
-                rds.wait_up_to_date()
-                seconds_until(lambda: rds.primary.status().links[0].current_mode == "synchronous",
-                              "synchronous replication in force")
-                pids = [host.process.pid for host in rds.hosts if host.process is not None]
-                for number in range(1, plan.rounds + 1):
-                    before_ms = _ping_ms(ping_port)
-                    cost = begin(pids)
-                    load = run_load(WORKLOADS["write-qd1"], target, VOLUME_BYTES, plan.seconds, seed=number)
-                    after = cost_of(pids)
-                    line_ms = (before_ms + _ping_ms(ping_port)) / 2
-                    yield Sample("line", "proxy", number, line_ms)
-                    yield Sample("round-trip", "volrep-sync", number, load.p50_us / 1000 - line_ms, load.operations,
-                                 load.p50_us, load.p99_us, after.cpu_s - cost.cpu_s, after.rss_bytes)
-        finally:
-            proxy.terminate()
-            proxy.wait()
+        with ExitStack() as stack:
+            ends = self.ends(folder, stack)
+            for number in range(1, plan.rounds + 1):
+                for end in ends:
+                    yield from self._measure(end, number, plan.seconds)
+
+    def ends(self, folder: Path, stack: ExitStack) -> list[End]:
+        """Started; `stack` ends them."""
+        return [_volrep(folder / "rds", stack)]
+
+    def _measure(self, end: End, number: int, seconds: float) -> Iterator[Sample]:
+        written, line = self.rows
+        before_ms = _ping_ms(end.ping_port)
+        cost = begin(end.pids)
+        load = run_load(WORKLOADS["write-qd1"], end.target, VOLUME_BYTES, seconds, seed=number)
+        after = cost_of(end.pids)
+        line_ms = (before_ms + _ping_ms(end.ping_port)) / 2
+        yield Sample(line.name, "proxy", number, line_ms)
+        yield Sample(written.name, end.name, number, load.p50_us / 1000 - line_ms, load.operations, load.p50_us,
+                     load.p99_us, after.cpu_s - cost.cpu_s, after.rss_bytes)
+
+
+def line_to(port: int, stack: ExitStack) -> tuple[int, int]:
+    """Start a line to `port` on this host: the port it begins at, and that of its echo. `stack` ends it."""
+    begins_at, ping_port = free_port(), free_port()
+    proxy = subprocess.Popen([sys.executable, "-m", "bench.line", str(begins_at), str(port), str(ping_port),
+                              str(ROUND_TRIP_S)], stdin=subprocess.DEVNULL)
+    stack.callback(proxy.wait)
+    stack.callback(proxy.terminate)
+    seconds_until(lambda: _listens(ping_port), "the proxy")  # which listens there last
+    return begins_at, ping_port
+
+
+def _volrep(folder: Path, stack: ExitStack) -> End:
+    rds = Rds(folder, volumes=[VOLUME_BYTES], attributes={"encryption": "off", "synchronous": "override"})
+    stack.callback(rds.close)
+    port, ping_port = line_to(rds.secondaries[0].port, stack)
+    rds.primary.links[0]["remote_port"] = port
+    rds.start()
+    rds.startrep("blank")
+    target = ["--ioengine=nbd", f"--uri={rds.primary.uri()}"]
+    fill(target, VOLUME_BYTES)
+    rds.wait_up_to_date()
+    seconds_until(lambda: rds.primary.status().links[0].current_mode == "synchronous",
+                  "synchronous replication in force")
+    return End("volrep-sync", target, [host.process.pid for host in rds.hosts if host.process is not None], ping_port)
 
 
 def _listens(port: int) -> bool:
