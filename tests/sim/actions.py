@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.sim.operator import header_of, is_up, primary_of
+from tests.sim.operator import is_up, primary_of
 from tests.sim.plan import Setting
 from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, Ring
 from volrep.model.config import StartMethod
@@ -320,10 +320,10 @@ def _revert(run: Run, secondary: int, age_s: float) -> None:
 def _put_back(run: Run, host: int, age_s: float, *, folder: bool, alone_s: float = 0.0) -> None:
     """Any host; with `folder` also its small files. `alone_s`: nobody reaches it for so long.
 
-    Not to a moment amid a copy to it: the Primary takes the regions for copied that the image lacks (README, limits).
+    Only a host that is up knows what its disks hold.
     """
     found = run.host(host)
-    if run.plan.setting.roles and not (is_up(found) and header_of(found).consistent):
+    if run.plan.setting.roles and not is_up(found):
         return
     saved = _Saved(found, run.oracle.image(found))
 

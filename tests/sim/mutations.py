@@ -138,6 +138,9 @@ MUTATIONS = (
         ("rvg.failback:differing_regions", "unite(union, ours)", "pass"),), ("takeover", "roles")),
     Mutation("the map of changes lacks batches", (
         ("rvg.primary:Primary.commit", "self.tracking.mark(batch)", "pass"),), ("takeover", "roles")),
+    Mutation("nobody asks how much of a copy is still there", (
+        ("link.negotiate:decide", "if welcome.copied_frames < order.copied_frames:", "if False:"),),
+        ("revert-amid-a-copy",), first_seed=15, quick=True),
     Mutation("logs are not compared before a failback", (
         ("rvg.tail:checked", "isinstance(decision, Start | Rewind)", "isinstance(decision, Start)"),),
         ("return-older",)),

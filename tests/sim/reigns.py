@@ -90,7 +90,11 @@ class ReignOracle(Oracle):
     def _begin(self, header: SrlHeader) -> ReignNode:
         newest = header.history[-1]
         asked = self.asked.pop(header.host, None)
-        before = self.tree.find(header.host, header.history[-2].reign_id) if len(header.history) > 1 else None
+        migrated = asked is not None and asked.how is PromoteHow.MIGRATE
+        before = None
+        if len(header.history) > 1:
+            former = header.history[-2].reign_id
+            before = self.tree.newest(former) if migrated else self.tree.find(header.host, former)
         inherited_lsn: int = newest.start_lsn
         if before is None:
             history = self.history if newest.reign_id else History(self.history.sizes_bytes)
@@ -103,7 +107,7 @@ class ReignOracle(Oracle):
                 history.owed.extend(before.history.owed)
                 before.history.owed.clear()
             completed_lsn = before.history.completed_lsn
-            if asked is not None and asked.how is PromoteHow.MIGRATE and newest.start_lsn < completed_lsn:
+            if migrated and newest.start_lsn < completed_lsn:
                 raise Violation(f"a migrate to {header.host} loses completed writes: LSN {newest.start_lsn} of "
                                 f"{completed_lsn}")
         said = json.dumps({"generation": newest.generation, "reign": newest.reign_id, "host": header.host})

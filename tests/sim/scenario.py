@@ -142,6 +142,11 @@ SCENARIOS: dict[str, Scenario] = {
     "revert-older-data": Scenario(
         "a Secondary is put back to an older image of itself", replace(_BASE, ring_bytes=256 << 10),
         {"revert": 3.0, "kill": 2.0, "start": 3.0, "probe": 12.0}),
+    "revert-amid-a-copy": Scenario(
+        "a Secondary is put back to an image of itself from amid the copy to it",
+        replace(_BASE, secondaries=1, volume_bytes=(512 << 10, 256 << 10), cold=0.6, tends=1.0,
+                load=replace(_QUIET, pause_s=1.0, hot=0.0)),
+        {"stop": 5.0, "start": 5.0, "revert": 8.0, "kill": 1.0, "probe": 8.0}),
     "send-error-when-congested": Scenario(
         "breaks while the stream takes nothing", replace(_BASE, window_bytes=2 << 10, load=_BUSY),
         {"break": 10.0, "partition": 4.0, "slow_net": 2.0, "start": 4.0, "probe": 8.0}),

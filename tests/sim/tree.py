@@ -56,6 +56,10 @@ class Tree:
         return next((node for nodes in (mine, self.nodes) for node in reversed(nodes) if node.reign_id == reign_id),
                     None)
 
+    def newest(self, reign_id: str) -> ReignNode | None:
+        """The line that the Primary of this reign is on; who hears of its end may not have heard of its beginning."""
+        return next((node for node in reversed(self.nodes) if node.reign_id == reign_id), None)
+
     def knows(self, reign_id: str) -> bool:
         return any(node.reign_id == reign_id for node in self.nodes)
 

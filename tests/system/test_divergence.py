@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,34 @@ def test_a_primary_put_back_to_an_older_state_that_wrote_on_overwrites_nothing(r
     assert "the logs differ between LSN" in link.reason
     assert tokyo.data(0) == before
     assert tokyo.status().consistent
+
+
+def test_a_secondary_put_back_to_a_state_amid_its_copy_is_not_taken_for_equal(tmp_path: Path) -> None:
+    """Nothing is written, so that its log ends where it did: only the count of what was copied shows it."""
+    with rds_maker(Rds, tmp_path, volumes=[192 * MIB], srl_bytes=17 * MIB) as make:
+        rds = make()
+        london, tokyo = rds.primary, rds.secondaries[0]
+        subprocess.run(["qemu-io", "-f", "raw", "-c", "write -P 5 0 192M", london.uri()], check=True,
+                       capture_output=True)
+        rds.startrep("autosync")
+        wait_for(lambda: (sync := london.status().links[0].sync) is not None and sync.done_bytes, "a part is copied")
+        tokyo.kill()
+        image(tokyo, tmp_path / "image")
+        tokyo.start()
+        assert not tokyo.status().consistent, "the copy was over before the image"
+        rds.wait_up_to_date()
+        wait_for(lambda: london.status().links[0].consistent, "copied")
+        tokyo.kill()
+        put_back(tokyo, tmp_path / "image")
+        assert tokyo.data(0) != london.data(0)
+        tokyo.start()
+        (link,) = wait_for(lambda: [at for at in london.status().links if at.state == LinkState.STALE], "STALE")
+        assert "pieces of the copy that it had acknowledged: it went back to an older state" in link.reason
+        assert not tokyo.status().consistent
+        rds.startrep("autosync")
+        rds.wait_up_to_date()
+        wait_for(lambda: london.status().links[0].consistent, "copied again")
+        assert tokyo.data(0) == london.data(0)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from volrep.model.config import StartMethod
 from volrep.model.damage import LinkFault
 from volrep.model.units import FIRST_LSN, NO_TAIL, Reign, Tail
 
-LINK_PROTOCOL = 3  # 2: reigns have ids; 3: tails lie before what both share, not before the Secondary's end
+LINK_PROTOCOL = 4  # 2: reigns have ids; 3: tails before what both share; 4: WELCOME counts the regions of a copy
 
 LSN_END = 1 << 63  # LSNs lie below it: nothing writes that much
 SaidLsn = Annotated[int, Field(ge=0, lt=LSN_END, multiple_of=8)]
@@ -140,7 +140,8 @@ class Welcome(_Said):
     """What the Secondary has. `end_lsn` is durable there; 0 when its log never began. `acting`: it was Primary.
 
     `tail` lies before the LSN up to which it shares its history with HELLO's, so that two logs that differ in spite
-    of equal histories are not taken for equal (`link.tails`).
+    of equal histories are not taken for equal (`link.tails`). `copied_frames`: region frames of the order's copy that
+    are durable there.
     """
 
     protocol: int
@@ -152,6 +153,7 @@ class Welcome(_Said):
     consistent: bool
     acting: bool = False
     tail: SaidTail = NO_TAIL
+    copied_frames: SaidCount = 0
 
 
 class StartMode(StrEnum):
@@ -173,7 +175,8 @@ class Start(_Said):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The operator's last startrep for a link, as the Primary remembers it. `acked_lsn`: durable there."""
+    """The operator's last startrep for a link, as the Primary remembers it. `acked_lsn`: durable there;
+    `copied_frames`: as many region frames at least have been acknowledged."""
 
     order_id: str
     begin_lsn: int
@@ -181,6 +184,7 @@ class Order:
     delivered: bool  # a Secondary has confirmed it
     method: StartMethod = StartMethod.AUTOSYNC
     acked_lsn: int = 0
+    copied_frames: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +247,9 @@ def decide(order: Order, welcome: Welcome, log: OurLog, sync_ack: str) -> Start 
     if welcome.protocol != LINK_PROTOCOL:
         return Detach(f"link protocol {welcome.protocol} of {welcome.host}, this end speaks {LINK_PROTOCOL}")
     if welcome.order_id == order.order_id:
+        if welcome.copied_frames < order.copied_frames:
+            return Detach(f"{welcome.host} has {welcome.copied_frames} of {order.copied_frames} pieces of the copy "
+                          "that it had acknowledged: it went back to an older state; synchronize it anew")
         return _go_on(order, welcome, log, sync_ack)
     if order.method is StartMethod.FOLLOW:
         return _follow(order, welcome, log, sync_ack)

@@ -15,18 +15,23 @@ from volrep.volume.data import DataVolume
 
 
 class CopyIn:
-    """`receiver` gives the connection in use, whose Primary waits for the acknowledgements."""
+    """`receiver` gives the connection in use, whose Primary waits for the acknowledgements; `keep` remembers how many
+    region frames of the copy are durable, and says whether it could.
+    """
 
-    def __init__(self, journal: Journal, receiver: Callable[[], Receiver | None]) -> None:
+    def __init__(self, journal: Journal, receiver: Callable[[], Receiver | None], keep: Callable[[int], bool]) -> None:
         self._journal = journal
         self._receiver = receiver
+        self._keep = keep
+        self._before = 0  # frames of the copy that came over earlier connections
         self._received = 0
         self._unsynced_bytes = 0
         self._syncing = False
         self._timer: Timer | None = None
 
-    def begin(self) -> None:
-        """A connection has started: frames are counted from here."""
+    def begin(self, before_frames: int) -> None:
+        """A connection has started: frames are counted from here, `before_frames` have come before."""
+        self._before = before_frames
         self._received = self._unsynced_bytes = 0
 
     def stop(self) -> None:
@@ -78,7 +83,7 @@ class CopyIn:
             if error is not None:
                 assert isinstance(error, VolrepError), error
                 self._journal.fail(error)
-            elif receiver is not None and receiver is self._receiver():
+            elif receiver is not None and receiver is self._receiver() and self._keep(self._before + count):
                 receiver.acknowledge_regions(count)
                 if self._received > count and self._timer is None:
                     self._sync_later()

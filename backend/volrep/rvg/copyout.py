@@ -14,7 +14,11 @@ from volrep.volume.regions import RegionMap
 
 
 class CopyOut:
-    """`resync` is None while nothing is copied. `ready`: ask it again; `copied`: every region is durable there."""
+    """`resync` is None while nothing is copied. `ready`: ask it again; `copied`: every region is durable there.
+
+    The map says what the Secondary lacks only as long as the Secondary keeps what it acknowledged. So both count region
+    frames from the order on, and who was put back to an older state is known by having fewer.
+    """
 
     def __init__(self, key: str, maps: MapStore, journal: Journal, ready: Callable[[], None],
                  copied: Callable[[], None]) -> None:
@@ -25,12 +29,20 @@ class CopyOut:
         self._ready = ready
         self._copied = copied
         self._order_id = ""
+        self._before_frames = 0  # acknowledged before the present connection
         self._timer: Timer | None = None
 
     def kept(self, order_id: str, *, fresh: bool) -> Maps:
         """What was left to be copied of this order; everything when `fresh`, or when that is not known."""
         volumes = {v.index: v for v in self._journal.volumes if v is not None}
-        return self._maps.open(self._key, order_id, volumes, fresh=fresh)
+        about, maps = self._maps.open(self._key, order_id, volumes, fresh=fresh)
+        self._before_frames = int(about.get("copied_frames", 0))
+        return maps
+
+    @property
+    def copied_frames(self) -> int:
+        """Region frames acknowledged since the order."""
+        return self._before_frames + (self.resync.acked_frames if self.resync is not None else 0)
 
     def begin(self, order_id: str, maps: Maps, total_bytes: int) -> None:
         """`total_bytes`: of the whole copy, also what an earlier run has done; 0: of all volumes."""
@@ -41,8 +53,16 @@ class CopyOut:
         self.resync.total_bytes = total_bytes or sum(v.file.size_bytes for v in volumes.values())
         self._save_later()
 
+    def connected(self, copied_frames: int) -> Resync | None:
+        """A connection begins; the Secondary has so many frames. What the sender is to ask for regions."""
+        self._before_frames = copied_frames
+        if self.resync is not None:
+            self.resync.rewind()
+        return self.resync
+
     def save(self, order_id: str, maps: Mapping[int, RegionMap], then: Callable[[bool], None] | None = None) -> None:
-        self._maps.save(self._key, {"order_id": order_id}, maps, then)
+        about = {"order_id": order_id, "copied_frames": self.copied_frames}
+        self._maps.save(self._key, about, maps, then)
 
     def _save_later(self) -> None:
         loop = self._journal.loop
@@ -55,6 +75,7 @@ class CopyOut:
 
     def drop(self) -> None:
         """It is done, or no longer wanted."""
+        self._before_frames = 0
         if self.resync is not None:
             self.resync = None
             self.pause()

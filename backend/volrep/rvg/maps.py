@@ -5,7 +5,7 @@
 
 | key                  | maps                                            | beside "volumes"                |
 |----------------------|-------------------------------------------------|---------------------------------|
-| <link_id>            | left to be copied to that Secondary             | order_id                        |
+| <link_id>            | left to be copied to that Secondary             | order_id, copied_frames         |
 | changes-<rvg_id>     | regions written here since a takeover           | from_lsn, upto_lsn              |
 | divergence-<rvg_id>  | regions written here beyond the fork            | `rvg.changes.Stretch.about`     |
 
@@ -47,20 +47,21 @@ class MapStore:
         self._removed: set[str] = set()  # while a save was under way, which brings the file back
 
     def open(self, link_id: str, order_id: str, volumes: Mapping[int, DataVolume], *,
-             fresh: bool) -> dict[int, RegionMap]:
-        """The maps as saved for this order; all marked when `fresh` or nothing usable is there."""
+             fresh: bool) -> tuple[dict[str, Any], dict[int, RegionMap]]:
+        """The maps as saved for this order, with what was saved beside them; {} and all marked when `fresh` or
+        nothing usable is there."""
         if not fresh:
             try:
                 about, maps = self.read(link_id)
                 if about.get("order_id") != order_id:
                     raise ValueError("belongs to an earlier order")
-                return maps
+                return about, maps
             except (OSError, ValueError) as error:
                 logger.warning("region map of link %s: %s; everything is copied again", link_id, error)
         maps = {index: RegionMap(volume.file.size_bytes, REGION_BYTES) for index, volume in volumes.items()}
         for made in maps.values():
             made.fill()
-        return maps
+        return {}, maps
 
     def read(self, key: str) -> tuple[dict[str, Any], dict[int, RegionMap]]:
         """What was saved under `key`. Raises OSError, ValueError."""

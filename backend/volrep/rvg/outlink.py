@@ -195,6 +195,7 @@ class OutLink:
         mind = self.mind
         if mind.method != StartMethod.FAILBACK or mind.delivered:
             mind.method, mind.order_id, mind.delivered = StartMethod.FAILBACK.value, self._new_id(), False
+            mind.copied_frames = 0
 
     def ask(self) -> None:
         """Whatever the link's state: hear what the other host has to say before this one serves."""
@@ -332,13 +333,15 @@ class OutLink:
         if mind.delivered or mind.method in (StartMethod.FOLLOW, StartMethod.FAILBACK):
             mind.consistent = welcome.consistent and not mind.syncing  # it knows better
             self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
+        if self.resync is not None:
+            mind.copied_frames = self._copy.copied_frames
         log = OurLog(journal.header.history, journal.retained_lsn(), journal.durable_lsn)
         decision: Start | Rewind | Later | Detach = decide(mind.order(), welcome, log, self._sync_ack())
         if isinstance(decision, Detach) and self._fails_back_by_itself(welcome):
             decision = decide(mind.order(), welcome, log, self._sync_ack())
         decision = checked(journal, mind.order(), welcome, decision)
         if isinstance(decision, Start):
-            self._started(decision)
+            self._started(decision, welcome.copied_frames if welcome.order_id == decision.order_id else 0)
         elif isinstance(decision, Rewind):
             self._rewind = decision
         return decision
@@ -389,7 +392,8 @@ class OutLink:
         if sender is None or sender is not self.sender or not self.active:
             return
         mind.begin_lsn = mind.acked_lsn = journal.durable_lsn
-        mind.syncing, mind.consistent, mind.consistent_after_lsn = True, False, 0
+        mind.syncing, mind.consistent = True, False
+        mind.consistent_after_lsn = mind.copied_frames = 0
         mind.copy_bytes = sum(m.marked_bytes for m in union.values())
         self._copy.drop()
 
@@ -402,12 +406,12 @@ class OutLink:
                                                      f"{mind.copy_bytes} bytes {why_copied(self._rewind)}")
                 start = begin(self.mind.order(), journal.header.history, self._sync_ack())
                 start.tails = tails_before(journal, start.lsn)
-                self._started(start)
+                self._started(start, 0)
                 sender.begin(start)
 
         self._copy.save(mind.order_id, union, saved)
 
-    def _started(self, start: Start) -> None:
+    def _started(self, start: Start, copied_frames: int) -> None:
         self.checker.begin()
         self.why_not_connected = ""
         self._was_connected = True
@@ -416,13 +420,10 @@ class OutLink:
         self._primary.emit("rlk_connect", connected_text(self.config, start))
         self.mind.acked_lsn = start.lsn  # less than it was when the Secondary has lost a part of its log
         assert self.sender is not None
-        if self.resync is not None:
-            self.resync.rewind()
-            self.sender.regions = self.resync
-        elif self.mind.consistent_after_lsn and not self.mind.consistent:
-            self._loop.call_soon(self._say_sync_end)
-        else:
-            self._loop.call_soon(self._primary.look_equal)
+        self.sender.regions = self._copy.connected(copied_frames)
+        if self.resync is None:
+            waits = self.mind.consistent_after_lsn and not self.mind.consistent
+            self._loop.call_soon(self._say_sync_end if waits else self._primary.look_equal)
 
     def rvg_failed(self) -> None:
         """Nothing goes out any more; the Secondary is told why."""
@@ -461,7 +462,7 @@ class OutLink:
     def _copied(self) -> None:
         """Every region is durable there: consistent as soon as the log up to here is applied."""
         self.mind.consistent_after_lsn = self._primary.durable_lsn
-        self.mind.syncing = False
+        self.mind.syncing, self.mind.copied_frames = False, self._copy.copied_frames
         self._copy.drop()
         if self._primary.journal.try_save_header():
             self._say_sync_end()

@@ -25,12 +25,13 @@ class Remembered:
     syncing: bool = False  # regions are still to be copied
     consistent_after_lsn: int = 0  # all regions copied: consistent when this is applied there
     consistent: bool = False
+    copied_frames: int = 0  # region frames of the copy that were acknowledged; while it goes on `rvg.copyout` counts
     copy_bytes: int = 0  # of a failback: what was to be copied when it began
 
     def order(self) -> Order:
         """The last order, as `link.negotiate` asks for it."""
         return Order(self.order_id, self.begin_lsn, self.consistent and not self.syncing, self.delivered,
-                     StartMethod(self.method), self.acked_lsn)
+                     StartMethod(self.method), self.acked_lsn, self.copied_frames)
 
 
 def connection_part(config: LinkConfig) -> tuple[object, ...]:

@@ -47,7 +47,7 @@ class Resync:
         self._exhausted = False
         self._outstanding: deque[tuple[int, int, int]] = deque()
         self._outstanding_bytes = 0
-        self._acked = 0
+        self.acked_frames = 0  # of the present connection
         self._warming = False
         self._warmed: tuple[int, int] | None = None
         self._unreadable: Exception | None = None
@@ -71,7 +71,7 @@ class Resync:
     def rewind(self) -> None:
         """The connection is new: what was not acknowledged goes again."""
         self._outstanding.clear()
-        self._outstanding_bytes = self._acked = 0
+        self._outstanding_bytes = self.acked_frames = 0
         self._pieces = self._walk()
         self._next, self._exhausted = None, False
         self._unreadable = None
@@ -124,10 +124,10 @@ class Resync:
 
     def acked(self, count: int) -> None:
         """The first `count` frames since the connection began are durable on the Secondary."""
-        while self._acked < count and self._outstanding:
+        while self.acked_frames < count and self._outstanding:
             index, offset, length = self._outstanding.popleft()
             self.maps[index].clear_range(offset, length)
-            self._acked += 1
+            self.acked_frames += 1
         self._outstanding_bytes = sum(o[2] for o in self._outstanding if o[2] <= REGION_BYTES)
         self._check_copied()
 

@@ -63,7 +63,7 @@ class Secondary:
         self.writes = self.written_bytes = self.batches = 0
         self.mismatches = 0
         self.verifier = Verifier(journal, emit)
-        self.copy = CopyIn(journal, self._receiver)
+        self.copy = CopyIn(journal, self._receiver, self._keep_copied)
         self._dialler = dialler
         self._divergence = divergence
         self._buffer = LogBuffer()
@@ -78,6 +78,16 @@ class Secondary:
     def _order(self) -> dict[str, Any]:
         """What the header remembers: id of the last order carried out, the Primary's last words."""
         return self.journal.header.links.setdefault(_ORDER, {"order_id": "", "state": "", "reason": "", "link_id": ""})
+
+    def _copied_frames(self, order_id: str) -> int:
+        """Region frames of that order's copy that are durable here."""
+        order = self._order()
+        return int(order.get("copied_frames", 0)) if order["order_id"] == order_id else 0
+
+    def _keep_copied(self, frames: int) -> bool:
+        """Before they are acknowledged: who is put back to an older state has fewer, and says so."""
+        self._order()["copied_frames"] = frames
+        return self.journal.try_save_header()
 
     def _receiver(self) -> Receiver | None:
         return self._active.receiver if self._active is not None else None
@@ -135,7 +145,7 @@ class Secondary:
         return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=self._order()["order_id"],
                        history=header.history, end_lsn=self.journal.durable_lsn, applied_lsn=self.journal.applied_lsn,
                        consistent=header.consistent, acting=header.acting_secondary,
-                       tail=tail)
+                       tail=tail, copied_frames=self._copied_frames(self._order()["order_id"]))
 
     def rewind(self, incoming: Incoming, lsn: int) -> None:
         """The Primary of a newer reign asks what was written here beyond the fork."""
@@ -175,13 +185,15 @@ class Secondary:
         if incoming.hello_said is not None:
             header.incarnation = max(header.incarnation, incoming.hello_said.incarnation)
         header.acting_secondary, header.rival = False, {}
+        copied_frames = self._copied_frames(start.order_id)
         order.clear()
         order.update(order_id=start.order_id, state=LinkState.ACTIVE.value, reason="", link_id=incoming.link.link_id,
+                     copied_frames=copied_frames,
                      primary=incoming.link.remote_host, primary_writes=0, received_writes=0,
                      primary_end_lsn=max(start.lsn, incoming.hello_said.durable_lsn if incoming.hello_said else 0))
         if not journal.try_save_header():
             raise BadFrame("START cannot be carried out, the SRL fails")
-        self.copy.begin()
+        self.copy.begin(copied_frames)
         self._why_not_connected = ""
         self.emit("rlk_connect", connected_text(incoming.link, start))
         return start.lsn, header.generation_at(start.lsn), 0

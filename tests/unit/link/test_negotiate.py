@@ -68,6 +68,17 @@ def test_what_cannot_go_on_is_left_to_the_operator(changes: dict[str, object], w
     assert why in found.reason
 
 
+@pytest.mark.parametrize(("has", "goes_on"), [(7, True), (8, True), (6, False)])
+def test_who_lacks_a_part_of_a_copy_that_it_had_acknowledged_does_not_go_on(has: int, goes_on: bool) -> None:
+    """Its log may end where it did: only the count shows that it went back amid the copy."""
+    order = replace(ORDER, copied_frames=7)
+    found = decided(order, welcome(copied_frames=has))
+    assert isinstance(found, Start) is goes_on
+    if isinstance(found, Detach):
+        assert "tokyo has 6 of 7 pieces of the copy that it had acknowledged" in found.reason
+    assert isinstance(decided(replace(order, order_id="o3", delivered=False), welcome(copied_frames=has)), Start)
+
+
 def test_an_order_whose_log_is_gone_is_not_carried_out() -> None:
     assert isinstance(decided(Order("o3", 54_000, consistent=True, delivered=False)), Detach)
 
