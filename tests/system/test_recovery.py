@@ -299,7 +299,10 @@ def test_a_damaged_record_in_the_srl_of_the_primary(site: Site) -> None:
     said = site.volrep("-g", DG, "-f", "-s", "recover", RVG)
     assert "1 damaged parts of the log given up" in said
     site.until_link("STALE")
-    site.volrep("-g", DG, "-a", "startrep", RVG, "tokyo")
+    site.volrep("-g", DG, "-a", "-w", "startrep", RVG, "tokyo")
+    for host in ("tokyo", "london"):  # both logs begin where the copy began, and nothing is in them yet
+        site.volrep("-g", DG, "-s", "migrate", RVG, host)
+        site.until_equal()
     site.works_again(but=damaged)
 
 

@@ -72,6 +72,20 @@ def test_a_mixture_takes_over_by_force_and_all_is_copied_back(site: Site) -> Non
     bring_back(site)
 
 
+def test_after_a_mixture_the_role_goes_home_without_another_copy_though_nothing_was_written(site: Site) -> None:
+    """Both logs begin where the copy began: what lay before it is shown by what was kept."""
+    until_rotten(site, "tokyo", 13 * MIB)
+    assert site.until_damaged("tokyo", "srl_data")["salvage"]["mixed"]
+    site.kill("london")
+    site.volrep("-g", DG, "-f", "-s", "recover", RVG)
+    site.volrep("-g", DG, "-f", "-s", "takeover", RVG, "tokyo")
+    site.start_engine("london")
+    wait_for(lambda: "acting_secondary" in site.link()["role_flags"], DEADLINE_S, "london to give way")
+    site.volrep("-g", DG, "-s", "-w", "fbsync", RVG, "london")
+    site.volrep("-g", DG, "-s", "migrate", RVG, "london")
+    site.until_equal()
+
+
 def write_in_one_place(site: Site, count: int) -> None:
     client = NbdClient(site.uri())
     for number in range(count):

@@ -1,6 +1,6 @@
 """Every changing verb, killed before each of its durable system calls, said again, compared.
 
-    python -m tests.torture.verb_walk [--verb NAME ...] [--every N] [--devices]
+    python -m tests.torture.verb_walk [--verb NAME ...] [--every N [--first M]] [--devices]
 
 One situation is made for each verb and used for all of its points: the verb runs with a SIGKILL in it, what an init
 system would start again is started, the same verb is said again and must end well with both hosts looking as after
@@ -153,6 +153,8 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.torture.verb_walk")
     parser.add_argument("--verb", action="append", default=[], help="one verb, or the name of one case; all without it")
     parser.add_argument("--every", type=int, default=1, help="only every N-th point of each")
+    parser.add_argument("--first", type=int, default=0, help="the point that --every begins with, from 0: "
+                        "a case in pieces")
     parser.add_argument("--devices", action="store_true", help="attach and detach too")
     parser.add_argument("--keep", type=Path, default=OUT, help="results (default: %(default)s)")
     given = parser.parse_args(argv)
@@ -168,7 +170,7 @@ def main(argv: list[str]) -> int:
             if not named or (case.devices and not given.devices):
                 continue
             try:
-                results.append(walk(Path(made), case, lambda points: points[::given.every], say))
+                results.append(walk(Path(made), case, lambda points: points[given.first::given.every], say))
             except AssertionError as error:
                 results.append(Walked(case.name, broken=[str(error)]))
                 say(f"BROKEN {case.name}: {error}")

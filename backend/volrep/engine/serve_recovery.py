@@ -162,8 +162,8 @@ def _log(path: str, config: RvgConfig, *, own: bool) -> Srl | None:
         return None
     try:
         log = Srl.open(file)
-        if own and log.header.clean:
-            # The header that takes its place knows by it a Secondary that has all of the old log
+        if own:
+            # The header that takes its place knows by it a Secondary that has all of the old log, or gets a copy
             keep_end(log, max(log.header.applied_lsn, log.header.durable_lsn))
     except VolrepError:
         return None

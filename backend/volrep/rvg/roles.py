@@ -201,6 +201,7 @@ class Roles:
         if not header.salvage:
             return
         self.journal.checkpoint_now()
+        keep_end(self.journal.srl, header.applied_lsn)  # what whoever is made equal by a copy is known by
         header.begin_lsn = header.tail_lsn = header.applied_lsn
         header.salvage = {}
         self.journal.save_header()

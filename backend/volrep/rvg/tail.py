@@ -24,12 +24,16 @@ def tail_for(journal: Journal, lsn: int, theirs: Reach) -> Tail:
 
 
 def tails_before(journal: Journal, lsn: int) -> list[Tail]:
-    """All that this host can show; nothing of a log that cannot be read: to copy is the way out of that."""
+    """All that this host can show, ascending: kept, or in the ring, as far as that can be read.
+
+    A log that begins right there has nothing of it in its ring.
+    """
+    found = {tail.length: tail for tail in journal.header.kept_tails if tail.lsn == lsn}
     try:
-        return read_tails(journal.srl, lsn, journal.srl.shown_lsn)
-    except VolrepError as error:
+        found |= {tail.length: tail for tail in read_tails(journal.srl, lsn, journal.srl.shown_lsn)}
+    except VolrepError as error:  # to copy is the way out of that
         logger.warning("what lies before LSN %d cannot be shown: %s %s", lsn, error.id, error.text)
-        return []
+    return [found[length] for length in sorted(found)]
 
 
 def likeness(journal: Journal, welcome: Welcome, lsn: int) -> Likeness:
