@@ -118,7 +118,7 @@ MUTATIONS = (
     Mutation("synchronous goes on after it was switched off", (
         ("rvg.outlink:OutLink.reconfigure", "if not self._wants_sync():", "if False:"),), ("roles-attributes",)),
     Mutation("synchronous is never in force", (
-        ("rvg.outlink:OutLink.acked", "self._set_in_force(True)", "pass"),), ("roles-attributes",), quick=True),
+        ("rvg.synchrony:Synchrony.look", "self.in_force = True", "return"),), ("roles-attributes",), quick=True),
     Mutation("one answer is enough for startup=ask-peers", (
         ("rvg.asking:Asking.answered", "self._links.pop(link.config.link_id, None)", "self._links.clear()"),),
         ("startup-alone", "roles")),

@@ -237,6 +237,8 @@ class ReignOracle(Oracle):
     def said(self, process: Process, kind: str, message: str) -> None:
         """Links may give up: histories part."""
         self.conflicts += kind == "primary_primary"
+        if kind == "srl_overflow":  # who is detached is not waited for
+            self.hearing.excuse(process, message.partition(":")[0])
         secondary = process.worker.secondary
         if kind == "rlk_connect" and secondary is not None:
             assert secondary._active is not None

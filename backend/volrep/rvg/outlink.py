@@ -42,6 +42,7 @@ from volrep.rvg.link_view import connected_text, status_of
 from volrep.rvg.maps import MapStore, encoded_max_bytes
 from volrep.rvg.remembered import Remembered, connection_part
 from volrep.rvg.resync import Resync
+from volrep.rvg.synchrony import Synchrony
 from volrep.rvg.tail import checked, tails_before
 from volrep.rvg.verifying import Checker
 
@@ -61,7 +62,7 @@ class OutLink:
         self.config = config
         self.mind = Remembered(**known)
         self.sender: Sender | None = None
-        self.in_force = False  # synchronous replication: completed writes are there, too
+        self._synchrony = Synchrony(config, primary.emit, primary.release_waiting)
         self._primary = primary
         self._dialler = dialler
         self._copy = CopyOut(config.link_id, maps, primary.journal, self._pump, self._copied)
@@ -89,6 +90,11 @@ class OutLink:
     def active(self) -> bool:
         """To be connected: also to hear that a Secondary is well again."""
         return self.mind.state == LinkState.ACTIVE or bool(self.mind.fault)
+
+    @property
+    def in_force(self) -> bool:
+        """Synchronous replication: completed writes are there, too."""
+        return self._synchrony.in_force
 
     @property
     def resync(self) -> Resync | None:
@@ -149,22 +155,9 @@ class OutLink:
                 return
         mind.acked_lsn = max(mind.acked_lsn, sender.data_lsn)
         journal.touch_header()
-        if not self.in_force and self._wants_sync() and sender.network_lsn >= journal.end_lsn and not mind.syncing:
-            self._set_in_force(True)
+        self._synchrony.look(mind, sender, journal.end_lsn)
         if self.in_force:
             self._primary.release_waiting()
-
-    def _wants_sync(self) -> bool:
-        return effective(self.config.attributes)["synchronous"] == "override"
-
-    def _set_in_force(self, in_force: bool) -> None:
-        if in_force == self.in_force:
-            return
-        self.in_force = in_force
-        mode = "synchronous" if in_force else "asynchronous"
-        self._primary.emit("repmode_sync" if in_force else "repmode_async",
-                           f"{self.config.remote_host}: replication is {mode} from now on")
-        self._primary.release_waiting()
 
     # the operator's verbs
 
@@ -241,10 +234,9 @@ class OutLink:
     def reconfigure(self, config: LinkConfig) -> None:
         """Attributes or address changed: what concerns the connection takes a new one."""
         old, self.config = self.config, config
-        if not self._wants_sync():
-            self._set_in_force(False)
+        self._synchrony.configure(config)
         if self.sender is not None:
-            self.sender.gathers = not self._wants_sync()
+            self.sender.gathers = not self._synchrony.wanted
         if connection_part(old) != connection_part(config):
             self.disconnect("the link's configuration changed")
             if self.active:
@@ -254,7 +246,8 @@ class OutLink:
 
     def _recheck(self) -> None:
         if self.connected:
-            self.acked()
+            assert self.sender is not None
+            self._synchrony.look(self.mind, self.sender, self._primary.journal.end_lsn)
 
     def _step(self, event: LinkEvent, reason: str) -> None:
         self.mind.state = link_step(self.config.name, LinkState(self.mind.state), event)
@@ -296,7 +289,7 @@ class OutLink:
             self._dialling = False
             if stream is not None and self._wanted and self.sender is None and self.config is dialled:
                 sender = Sender(stream, self._loop, self._primary, self, hello_of(self._primary, self.config))
-                sender.gathers = not self._wants_sync()
+                sender.gathers = not self._synchrony.wanted
                 if not sender.closed:  # else HELLO met a connection that was gone: `lost` has dialled again
                     self.sender = sender
                 return
@@ -441,7 +434,7 @@ class OutLink:
         was_connected, self._was_connected = self._was_connected, False
         self.sender = None
         news, self.why_not_connected = reason != self.why_not_connected, reason
-        self._set_in_force(False)
+        self._synchrony.end()
         if was_connected or (news and not self._asking):
             self._primary.emit("rlk_disconnect", f"{self.config.remote_host}: {reason}")
         if detach and self.active:
