@@ -1,7 +1,7 @@
 """Synchronous writes over a line with a round trip of 5 ms: how much longer than the line itself they take.
 
-The line is `bench.line`, a proxy in user space. Its timers are late by up to a millisecond; therefore the line is
-measured, too, with a byte that an echo server returns through the same proxy, and what counts is the difference.
+The line is `bench.line`, a proxy in user space. What it adds itself does not count: the line is measured, too, with a
+byte that an echo server returns through the same proxy, and what counts is the difference.
 """
 
 from __future__ import annotations
