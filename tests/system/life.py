@@ -202,7 +202,8 @@ class Life:
                     if info.status is None or info.status.kstate != "ENABLED":
                         return f"{host}: {info.problem or info.status}"
                     for link in info.status.links if info.config.role == "primary" else ():
-                        waits = link.state == "ACTIVE" and link.remote_host not in self.down
+                        ends = link.state == "STALE" or "primary_paused" in link.flags  # else it comes back by itself
+                        waits = not ends and link.remote_host not in self.down
                         fine = not waits or (link.connected and link.consistent)
                         if link.sync is not None or not fine:
                             return f"{host}: {link}"

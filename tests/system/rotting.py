@@ -25,9 +25,16 @@ def header_of(srl: Path) -> SrlHeader:
         file.close()
 
 
-def record_at(srl: Path, number: int) -> tuple[int, int]:
-    """(LSN where recovery starts, offset in the file) of the record that carries `block_of(number)`."""
-    return header_of(srl).applied_lsn, srl.read_bytes().index(block_of(number), HEADER_AREA_BYTES) - 64
+def record_at(srl: Path, number: int) -> int:
+    """Offset in the file of the record that carries `block_of(number)`."""
+    return srl.read_bytes().index(block_of(number), HEADER_AREA_BYTES) - 64
+
+
+def is_covered(srl: Path, offset: int) -> bool:
+    """Whether recovery starts behind this place, which lies in the newer half of the ring."""
+    header = header_of(srl)
+    beyond_bytes = (offset - HEADER_AREA_BYTES - header.applied_lsn) % header.capacity_bytes
+    return beyond_bytes >= header.capacity_bytes // 2
 
 
 def rot(path: Path, offset: int, length: int = 1) -> None:
@@ -40,8 +47,8 @@ def rot(path: Path, offset: int, length: int = 1) -> None:
 
 def rot_record(srl: Path, number: int) -> bool:
     """The payload of the record that carries `block_of(number)`; False when a checkpoint has covered it already."""
-    applied_lsn, offset = record_at(srl, number)
-    if applied_lsn > offset - HEADER_AREA_BYTES:
+    offset = record_at(srl, number)
+    if is_covered(srl, offset):
         return False
     rot(srl, offset + 64 + 8)
     return True

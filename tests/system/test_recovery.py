@@ -380,6 +380,7 @@ def test_a_damaged_record_in_the_srl_of_the_secondary(site: Site) -> None:
     site.until_link("PAUSE", "secondary_log_err")
     site.write(50)
     site.volrep("-g", DG, "-f", "-s", "recover", RVG)
+    assert "is not in FAIL" in site.volrep("-g", DG, "-f", "-s", "recover", RVG), "what was done is found done"
     site.works_again()
     assert not site.copied()
     assert ("tokyo", "resync_stopped") in site.events(), "it was inconsistent in between"

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from tests.system.nbd_client import NbdClient
-from tests.system.rotting import BLOCK, block_of, record_at, rot_record
+from tests.system.rotting import BLOCK, block_of, is_covered, record_at, rot_record
 from tests.system.test_recovery import DEADLINE_S, MIB, House, Site, until_rotten
 from tests.system.two_engines import DG, RVG
 from tests.system.waiting import wait_for
-from volrep.log.ring import HEADER_AREA_BYTES
 
 NEW = 1 << 40  # written by the applications of the new Primary
 
@@ -102,8 +101,7 @@ def rotten_where_all_is_written_again(site: Site) -> int:
         number = site.number
         write_in_one_place(site, 13)
         with site.broken("tokyo", "srl") as (srl,):
-            applied_lsn, offset = record_at(srl, number - 64)
-            rotten = applied_lsn <= offset - HEADER_AREA_BYTES and rot_record(srl, number)
+            rotten = not is_covered(srl, record_at(srl, number - 64)) and rot_record(srl, number)
         if rotten:
             return number
         site.until_equal()

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.rotting import BLOCK, record_at
+from tests.system.rotting import BLOCK, is_covered, record_at
 from tests.system.test_recovery import DEADLINE_S, MIB, House, Site
 from tests.system.test_salvage import bring_back, take_over, write_on_tokyo
 from tests.system.two_engines import DG, RVG
 from tests.system.waiting import wait_for
-from volrep.log.ring import HEADER_AREA_BYTES
 
 pytestmark = pytest.mark.skipif(shutil.which("nbdfuse") is None or shutil.which("nbdkit") is None or os.geteuid() != 0,
                                 reason="nbdkit over nbdfuse, as root, is the disk that fails")
@@ -76,9 +75,8 @@ def unreadable(site: Site, host: str, more: int) -> Iterator[int]:
             number = site.number
             site.write_much(more)
             with site.broken(host, site.srl() if host == "london" else "srl") as (path,):
-                applied_lsn, offset = record_at(path, number)
-                page = (offset + 64) // BLOCK * BLOCK
-                if found := applied_lsn <= page - HEADER_AREA_BYTES:
+                page = (record_at(path, number) + 64) // BLOCK * BLOCK
+                if found := not is_covered(path, page):
                     bad.write_text(f"{page} {page + BLOCK - 1}\n")
                     disk.enter_context(failing_disk(path, bad))
                     disk.callback(site.kill, host)  # before its disk goes

@@ -14,13 +14,14 @@ def recover(run: Run) -> int:
     world = run.observe()
     rds = run.rds(world)
     members = plan_recover.failed_members(world, rds, run.host)
+    if not members:
+        run.out.say(f"RVG {rds.name} is not in FAIL{' on ' + run.host if run.host else ' on any host that answers'}")
+        return Exit.DONE
     if run.force:
         plan, member, damage = plan_recover.plan_give_up(rds, members)
         run.confirm(rvg=rds.name, host=member.host.name, lost=damage.gives_up, found=damage.found)
         _carry_out(run, rds, member.host.name, plan)
         return Exit.DONE
-    if not members:
-        run.out.say(f"RVG {rds.name} is not in FAIL{' on ' + run.host if run.host else ' on any host that answers'}")
     problems: list[VolrepError] = []
     for member in members:
         try:
