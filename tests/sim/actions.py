@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from tests.sim.operator import is_up, primary_of
+from tests.sim.operator import header_of, is_up, primary_of
 from tests.sim.plan import Setting
 from volrep.log.ring import HEADER_AREA_BYTES, SLOT_BYTES, Ring
 from volrep.model.config import StartMethod
@@ -156,6 +156,58 @@ def _return_older(run: RollingRun, to: int, age_s: float, alone_s: float, amid: 
     if not amid:
         _put_back(run, index, age_s, folder=True, alone_s=alone_s + 0.3)
     run.world.after(0.2 if amid else age_s, part)
+
+
+def _return_twice(run: RollingRun, to: int, age_s: float, alone_s: float) -> None:
+    """A Primary dies, another takes over with -autofb, and the old one follows; then it comes back once more.
+
+    From an image of when it was Primary, on which it has written alone: what -autofb says it has said once. A third
+    host is away all the time, so that -autofb stays in force.
+    """
+    primaries = run.oracle.primaries()
+    if len(primaries) != 1 or run.peace:
+        return
+    here, takes = primaries[0], run.host(to)
+    if takes is here:
+        takes = run.host(to + 1)
+    third = next(host for host in run.hosts if host not in (here, takes))
+    again_s = age_s + BROUGHT_BACK_S
+    _put_back(run, run.hosts.index(here), again_s, folder=True, alone_s=alone_s + 0.3)
+    run.world.after(again_s + alone_s, lambda: here.kill(power=False))
+
+    def die() -> None:
+        here.down_s, third.down_s = 0.5, again_s + alone_s + BROUGHT_BACK_S
+        for host in (here, third):
+            host.kill(power=False)
+        run.operator.begin("takeover", takes, failback=True, autofb=True)
+
+    run.world.after(age_s, die)
+
+
+def _third_takes_over(run: RollingRun, to: int, alone_s: float, down_s: float, behind_s: float) -> None:
+    """Two Primaries know of each other, one of them dies, and a third host takes over that has all of it.
+
+    `behind_s`: all but what was written in so long, during which nobody reached it.
+    """
+    primaries = run.oracle.primaries()
+    if len(primaries) != 1 or run.peace:
+        return
+    here, takes = primaries[0], run.host(to)
+    if takes is here:
+        takes = run.host(to + 1)
+    third = next(host for host in run.hosts if host not in (here, takes))
+    _isolate(run, run.hosts.index(here), alone_s)
+    run.operator.begin("takeover", takes, failback=True, autofb=False)
+
+    def amid() -> None:
+        if takes in run.oracle.primaries() and header_of(takes).primary_primary:
+            takes.down_s = down_s
+            takes.kill(power=False)
+            run.operator.begin("takeover", third, failback=True, autofb=False)
+
+    if behind_s:
+        run.world.after(alone_s + BROUGHT_BACK_S - behind_s, lambda: _isolate(run, run.hosts.index(third), behind_s))
+    run.world.after(alone_s + BROUGHT_BACK_S, amid)
 
 
 def _serve(run: RollingRun, host: int) -> None:
@@ -382,6 +434,11 @@ ACTIONS: dict[str, Row] = {
     "return_older": Row(lambda r, s: {"to": _any_host(r, s), "age_s": round(r.uniform(0.1, 5), 3),
                                       "alone_s": round(r.uniform(2.5, 6), 3), "amid": r.random() < 0.4},
                         _return_older),
+    "return_twice": Row(lambda r, s: {"to": _any_host(r, s), "age_s": round(r.uniform(0.02, 0.2), 3),
+                                      "alone_s": round(r.uniform(2.5, 6), 3)}, _return_twice),
+    "third_takes_over": Row(lambda r, s: {"to": _any_host(r, s), "alone_s": round(r.uniform(3, 6), 3),
+                                          "down_s": round(r.uniform(0.5, 2), 3),
+                                          "behind_s": r.choice((0.0, 0.0, 3.0))}, _third_takes_over),
     "serve": Row(lambda r, s: {"host": _any_host(r, s)}, _serve),
     "isolate": Row(lambda r, s: {"host": _any_host(r, s), "for_s": round(r.uniform(0.1, 6), 3)}, _isolate),
     "cut_all": Row(lambda r, s: {}, _cut_all),

@@ -7,6 +7,7 @@ it cannot reach, and hears of its successor as soon as the network is there.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SERVES_S = STARTUP_ASK_S + 0.5  # of asking, with `startup=serve`
 HEARD_S = 20.0  # a dial that met the partition times out after 10 s; then a dial each second, heartbeats, slow disks
 LOOK_S = 0.5
+TOLD_MAX = 5  # times that a process tells of one conflict, which may end and come again
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Hearing:
     _asks_since_s: dict[str, float] = field(default_factory=dict)  # by process
     _ignorant_since_s: dict[tuple[str, str], float] = field(default_factory=dict)  # (process, process it must know of)
     _looked_s: float = 0.0
+    _told: Counter[tuple[str, str]] = field(default_factory=Counter)  # by process and what it said
 
     def started(self, process: Process) -> None:
         """It has recovered, as Primary: whom does it have to ask?"""
@@ -43,8 +46,16 @@ class Hearing:
         if process.host.config.startup is not Startup.ASK_PEERS:
             return
         self.unheard[name] = set(asked)
-        if not worker.primary.journal.header.primary_primary:
-            self.superseded[name] = {host for host in asked if self.oracle.superseded_by(host, process)}
+        journal = worker.primary.journal
+        self.superseded[name] = {host for host in asked if self.oracle.superseded_by(host, process) and (
+            not journal.header.primary_primary or self.oracle.has_all_of(host, process))}
+
+    def told(self, process: Process, message: str) -> None:
+        """An operator hears of a conflict."""
+        key = process.loop.name, message
+        self._told[key] += 1
+        if self._told[key] > TOLD_MAX:
+            raise Violation(f"{process.host.name} says again and again: {message}")
 
     def excuse(self, process: Process, host: str = "") -> None:
         """The operator says that it need not wait for `host`, or for anybody."""

@@ -129,6 +129,12 @@ MUTATIONS = (
         ("rvg.roles:Roles.open", "self.asking.begin()", "self.asking.end()"),), ("roles",)),
     Mutation("a Primary never hears that it was superseded", (
         ("rvg.rivals:Rivals.heard", "if reaction is Reaction.NONE:", "if True:"),), ("takeover", "roles")),
+    Mutation("a conflict with one host outlasts a takeover by another", (
+        ("link.fork:react", "if end_lsn > beyond_lsn", "if in_conflict or end_lsn > beyond_lsn"),),
+        ("takeover-amid-a-conflict",), quick=True),
+    Mutation("-autofb brings a host back once more", (
+        ("rvg.outlink:OutLink._fails_back_by_itself", " and not self.mind.delivered", ""),), ("return-twice",),
+        quick=True),
     Mutation("a failback that nobody ordered", (
         ("rvg.outlink:OutLink._fails_back_by_itself", "self._primary.tracking.auto and ", ""),),
         ("roles",), first_seed=10, quick=True),

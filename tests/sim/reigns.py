@@ -197,6 +197,13 @@ class ReignOracle(Oracle):
         """Whether `other`, a Primary too, reigns by a reign that is no part of what `here`, a Primary, came from."""
         return self.node_of(other).reign_id not in self.node_of(here).reign_ids()
 
+    def has_all_of(self, name: str, process: Process) -> bool:
+        """Whether `name` is on a line on top of all that this Primary has logged: no conflict keeps it from that."""
+        mine, theirs = self.node_of(process.host), self.tree.at.get(name)
+        assert process.worker.journal is not None
+        return theirs is not None and mine in theirs.line() and (
+            process.worker.journal.end_lsn <= parting_lsn(mine, theirs))
+
     def node_of(self, host: SimHost) -> ReignNode:
         assert host.process is not None
         assert host.process.worker.journal is not None
@@ -236,8 +243,10 @@ class ReignOracle(Oracle):
 
     def said(self, process: Process, kind: str, message: str) -> None:
         """Links may give up: histories part."""
-        self.conflicts += kind == "primary_primary"
-        if kind == "srl_overflow":  # who is detached is not waited for
+        if kind == "primary_primary":
+            self.conflicts += 1
+            self.hearing.told(process, message)
+        elif kind == "srl_overflow":  # who is detached is not waited for
             self.hearing.excuse(process, message.partition(":")[0])
         secondary = process.worker.secondary
         if kind == "rlk_connect" and secondary is not None:

@@ -48,14 +48,14 @@ def _modes(random: Random, setting: Setting) -> Setting:
                    delays_s=random.choice(((1e-4, 2e-3), (1e-3, 2e-2))))
 
 
-def _alone(random: Random, setting: Setting) -> list[Action]:
-    """One Primary that comes back alone, early enough that what follows from it is seen."""
-    return [(random.uniform(2, 6), "return_alone", ACTIONS["return_alone"].choose(random, setting))]
-
-
 def _older(random: Random, setting: Setting) -> list[Action]:
     """One Primary that writes on from an older image while another has taken over."""
     return [(random.uniform(2, 8), "return_older", ACTIONS["return_older"].choose(random, setting))]
+
+
+def _once(kind: str) -> Callable[[Random, Setting], list[Action]]:
+    """One action of this kind, early enough that what follows from it is seen."""
+    return lambda random, setting: [(random.uniform(2, 6), kind, ACTIONS[kind].choose(random, setting))]
 
 
 def _rolling(random: Random, setting: Setting) -> Setting:
@@ -70,10 +70,19 @@ def _older_hosts(random: Random, setting: Setting) -> Setting:
                    secondaries=random.choice((1, 2)))
 
 
+def _older_untended(random: Random, setting: Setting) -> Setting:
+    """Nobody orders a failback."""
+    return replace(_older_hosts(random, setting), tends=0.0, secondaries=2)
+
+
 def _left_alone(random: Random, setting: Setting) -> Setting:
     """Nobody settles anything: what is heard is heard by itself."""
     load = random.choice((setting.load, replace(setting.load, pause_s=8.0)))
     return replace(_rolling(random, setting), tends=0.0, load=load)
+
+
+def _three_who_ask(random: Random, setting: Setting) -> Setting:
+    return replace(_left_alone(random, setting), secondaries=2, startup="ask-peers")
 
 
 _BASE = Setting()
@@ -201,12 +210,20 @@ SCENARIOS: dict[str, Scenario] = {
     "startup-alone": Scenario(
         "a Primary that was superseded starts without network: it serves or waits, and hears when the network is back",
         replace(_BASE, roles=True, seconds=40.0, load=Load(clients=1, pause_s=0.6, burst=2)), {"probe": 4.0},
-        fixed=_alone, vary=_left_alone),
+        fixed=_once("return_alone"), vary=_left_alone),
     "roles-attributes": Scenario(
         "synchronous on and off, acknowledged from memory or disk, while the role moves",
         replace(_BASE, roles=True),
         {"role_attributes": 8.0, "migrate": 3.0, "takeover": 2.0, "kill": 3.0, "kill_soon": 1.0, "cut_all": 1.0,
          "probe": 10.0}, vary=_rolling),
+    "return-twice": Scenario(
+        "a Primary that was superseded with -autofb follows, and comes back once more, from an image from before",
+        replace(_BASE, roles=True, seconds=45.0, load=_EQUAL), {"probe": 4.0}, fixed=_once("return_twice"),
+        vary=_older_untended),
+    "takeover-amid-a-conflict": Scenario(
+        "two Primaries know of each other, and a third host takes over what one of them has",
+        replace(_BASE, roles=True, seconds=60.0, load=Load(clients=1, pause_s=1.0, burst=1)), {"probe": 4.0},
+        fixed=_once("third_takes_over"), vary=_three_who_ask),
 }
 NAMES = tuple(SCENARIOS)
 

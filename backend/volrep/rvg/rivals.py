@@ -77,6 +77,8 @@ class Rivals:
     def _conflict(self, rival: Rival, claim: Claim) -> None:
         roles = self._roles
         header = roles.header
+        if header.primary_primary and not _is_to_be_shown(rival, header.rival):
+            return
         if claim.since_fork is not None:
             self._theirs = SinceFork(**claim.since_fork.model_dump())
         if header.primary_primary and header.rival.get("reign") == rival.reign:
@@ -136,3 +138,8 @@ class Rivals:
         rival = Rival.model_validate(said | {"since_fork": self._theirs}) if said else None
         return {"superseded_by": rival, "fork_lsn": rival.fork_lsn if rival is not None else 0,
                 "since_fork": self.since_fork()}
+
+
+def _is_to_be_shown(rival: Rival, shown: dict[str, Any]) -> bool:
+    """Of several rivals the one with the newest reign; the others are heard again when that one has given way."""
+    return rival.host == shown["host"] or (rival.generation, rival.reign) >= (shown["generation"], shown["reign"])
