@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tests.sim.bounds import check_memory
 from tests.sim.history import History, Wish
 from tests.sim.loop import Violation
-from tests.sim.promises import Promises, Standing, wanted_of
+from tests.sim.promises import Promises, Standing, wants_synchronous
 from tests.sim.recovering import OutOfReach, compare, is_damaged_from, recovered_copy, shown
 from tests.sim.tree import Image
 from volrep.log.header import SrlHeader
@@ -263,7 +263,7 @@ class Oracle(Promises):
                 raise Violation(f"{host.name} did not catch up: LSN {journal.durable_lsn} of {self.history.end_lsn}, "
                                 f"consistent={journal.header.consistent}, {link.mind.state} {link.mind.reason}")
             compare(host, self.history, shown(host), self.history.end_lsn, "at the end")
-            if link.in_force != (wanted_of(here.process, link.config.link_id)["synchronous"] == "override"):
+            if link.in_force != wants_synchronous(here.process, link.config.link_id):
                 raise Violation(f"the link to {host.name} is up to date and "
                                 f"{'synchronous' if link.in_force else 'asynchronous'}, which it is not to be")
 
@@ -276,6 +276,7 @@ class Oracle(Promises):
             if (there is None or there.worker.secondary is None or link.mind.state != LinkState.ACTIVE
                     or there.worker.secondary.journal.durable_lsn != self.history.end_lsn or not link.mind.consistent
                     or link.mind.acked_lsn != self.history.end_lsn
-                    or not there.worker.secondary.journal.header.consistent):
+                    or not there.worker.secondary.journal.header.consistent
+                    or link.in_force != wants_synchronous(here, link.config.link_id)):
                 return False
         return True

@@ -102,6 +102,10 @@ def wanted_of(process: Process, link_id: str) -> dict[str, str]:
     return next(effective(link.attributes) for link in process.worker.config.links if link.link_id == link_id)
 
 
+def wants_synchronous(process: Process, link_id: str) -> bool:
+    return wanted_of(process, link_id)["synchronous"] == "override"
+
+
 def peer_of(link: OutLink) -> SimLoop:
     """The process at the other end of a connected link, which may be dead by now."""
     assert link.sender is not None

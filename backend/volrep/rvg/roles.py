@@ -321,11 +321,13 @@ class Roles:
         for link_id in primary.links:
             self.maps.remove(link_id)
         self._become_secondary()
-        self.journal.save_header()
-        if acting:
-            self.rivals.count()
-        if asking is not None:
-            asking.end()  # whoever opened this RVG is answered
+        try:
+            self.journal.save_header()
+            if acting:
+                self.rivals.count()
+        finally:
+            if asking is not None:
+                asking.end()  # whoever opened this RVG is answered
 
     # what other hosts say
 
