@@ -132,6 +132,9 @@ MUTATIONS = (
     Mutation("a conflict with one host outlasts a takeover by another", (
         ("link.fork:react", "if end_lsn > beyond_lsn", "if in_conflict or end_lsn > beyond_lsn"),),
         ("takeover-amid-a-conflict",), quick=True),
+    Mutation("of three Primaries each tells of the others in turn", (
+        ("rvg.rivals:Rivals._conflict", "not _is_to_be_shown(rival, header.rival)", "False"),),
+        ("takeover-amid-a-conflict",)),
     Mutation("-autofb brings a host back once more", (
         ("rvg.outlink:OutLink._fails_back_by_itself", " and not self.mind.delivered", ""),), ("return-twice",),
         quick=True),

@@ -196,6 +196,28 @@ def test_two_primaries_with_writes_of_their_own_are_left_to_an_election(make_rds
     assert [block_number(tokyo.data(0)[n * REGION + BLOCK :], 0) for n in (5, 8, 6, 7, 9)] == [2, 4, 0, 0, 0]
 
 
+def test_a_primary_whose_rival_has_given_way_is_elected_all_the_same(make_rds: MakeRds) -> None:
+    """It may hear of that before the operator's second step reaches it."""
+    rds = make_rds(volumes=[8 * MIB], srl_bytes=17 * MIB)
+    london, tokyo = rds.everybody
+    write_regions(london, [0], 1)
+    rds.wait_up_to_date()
+    port = separate(rds)
+    write_regions(london, [5], 2)
+    rds.promote(tokyo, "takeover")
+    rds.follow()
+    write_regions(tokyo, [6], 3)
+    join(rds, port)
+    for host in (london, tokyo):
+        rds.wait_flag(host, RoleFlag.PRIMARY_PRIMARY)
+    london.call("makesec", {"force": True})
+    wait_for(lambda: RoleFlag.PRIMARY_PRIMARY not in tokyo.status().role_flags, "tokyo hears that london gave way")
+    rds.promote(tokyo, "elect")
+    assert tokyo.status().generation == 3
+    rds.start_link(london, "failback")
+    rds.assert_equal()
+
+
 def test_two_secondaries_that_take_over_at_once_are_told_apart(make_rds: MakeRds) -> None:
     rds = make_rds(volumes=[8 * MIB], srl_bytes=17 * MIB, secondaries=2)
     london, tokyo, paris = rds.everybody

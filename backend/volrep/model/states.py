@@ -93,6 +93,8 @@ ROLE_ROWS = (
         "another host reigns, too, and each has writes that the other lacks: neither is stopped"),
     Row((RoleState.PRIMARY_PRIMARY,), RoleEvent.ELECT, RoleState.PRIMARY,
         "the operator has chosen this host: a reign above both begins"),
+    Row((RoleState.PRIMARY,), RoleEvent.ELECT, RoleState.PRIMARY,
+        "the other host has given way before the operator's choice arrived: the reign begins all the same"),
     Row((RoleState.ACTING_SECONDARY,), RoleEvent.ELECT, RoleState.PRIMARY,
         "the operator has chosen this host after all, with what it wrote beyond the fork"),
     Row((RoleState.PRIMARY, RoleState.PRIMARY_PRIMARY), RoleEvent.MAKESEC, RoleState.ACTING_SECONDARY,
