@@ -69,9 +69,9 @@ MUTATIONS = (
         ("rvg.secondary:Secondary._check_consistent", "self.journal.applied_lsn < after_lsn", "False"),),
         ("busy-resync", "write-during-resync")),
     Mutation("copy goes on where it was, not where it was acknowledged", (
-        ("rvg.outlink:OutLink._started", "self.resync.rewind()", "pass"),), ("resync-interrupt",)),
+        ("rvg.copyout:CopyOut.connected", "self.resync.rewind()", "pass"),), ("resync-interrupt",)),
     Mutation("synchronous before the Secondary has caught up", (
-        ("rvg.outlink:OutLink.acked", "sender.network_lsn >= journal.end_lsn", "True"),),
+        ("rvg.synchrony:Synchrony.look", "sender.network_lsn >= end_lsn", "True"),),
         ("protocol-b-io", "protocol-c-io", "mixed")),
     Mutation("synchronous writes do not wait", (
         ("rvg.primary:Primary._complete", "self._waiting or self._sync_floor_lsn() < end_lsn", "False"),),
@@ -116,7 +116,7 @@ MUTATIONS = (
         ("rvg.roles:Roles._turn_away", "self._loop.call_soon(lambda: self.rivals.heard(claim))", "pass"),),
         ("startup-alone",)),
     Mutation("synchronous goes on after it was switched off", (
-        ("rvg.outlink:OutLink.reconfigure", "if not self._wants_sync():", "if False:"),), ("roles-attributes",)),
+        ("rvg.synchrony:Synchrony.configure", "if not self.wanted:", "if False:"),), ("roles-attributes",)),
     Mutation("synchronous is never in force", (
         ("rvg.synchrony:Synchrony.look", "self.in_force = True", "return"),), ("roles-attributes",), quick=True),
     Mutation("one answer is enough for startup=ask-peers", (
@@ -124,7 +124,7 @@ MUTATIONS = (
         ("startup-alone", "roles")),
     Mutation("a changed sync_ack does not reach the other end", (
         ("rvg.remembered:connection_part", 'chosen["encryption"],\n            chosen["sync_ack"])',
-         'chosen["encryption"])'),), ("roles-attributes",)),
+         'chosen["encryption"])'),), ("roles-attributes",), first_seed=80),
     Mutation("a starting Primary asks nobody", (
         ("rvg.roles:Roles.open", "self.asking.begin()", "self.asking.end()"),), ("roles",)),
     Mutation("a Primary never hears that it was superseded", (

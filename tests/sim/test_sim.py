@@ -79,6 +79,13 @@ def test_bugs_put_in_on_purpose_are_found(mutation: Mutation) -> None:
     assert hunt(mutation) is not None
 
 
+def test_every_bug_can_still_be_put_in() -> None:
+    """Code that has moved takes its mutation along."""
+    for mutation in MUTATIONS:
+        with mutated(mutation):
+            pass
+
+
 def test_mutations_are_gone_afterwards() -> None:
     drawn = plan("mixed", 5)
     before = execute(drawn)
