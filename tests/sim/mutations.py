@@ -158,8 +158,6 @@ MUTATIONS = (
         ("return-older",), quick=True),
     Mutation("logs that differ are taken for the same", (
         ("rvg.tail:likeness", "else Likeness.DIFFERENT", "else Likeness.SAME"),), ("return-older",)),
-    Mutation("logs that nobody can compare are taken for the same", (
-        ("rvg.tail:likeness", "return Likeness.UNKNOWN", "return Likeness.SAME"),), ("return-older",)),
     Mutation("a failback is carried out again", (
         ("link.negotiate:_fail_back", "if order.delivered:", "if False:"),), ("return-older",)),
     Mutation("a reign keeps those that its log had not reached", (
