@@ -108,17 +108,24 @@ def _role_attributes(run: RollingRun, link: int, synchronous: str, sync_ack: str
     run.set_attributes(known[link % len(known)], {"synchronous": synchronous, "sync_ack": sync_ack})
 
 
+def _primary_and_heir(run: RollingRun, to: int) -> tuple[SimHost, SimHost] | None:
+    """The only Primary and another host, `to` if that is one; None while there is not just one Primary."""
+    primaries = run.oracle.primaries()
+    if len(primaries) != 1:
+        return None
+    here, takes = primaries[0], run.host(to)
+    return here, run.host(to + 1) if takes is here else takes
+
+
 def _return_alone(run: RollingRun, to: int, down_s: float, alone_s: float, stopped: bool) -> None:
     """The Primary dies and another takes over; the old one starts where it can reach nobody, and serves or waits.
 
     `stopped`: the old Primary's own links were stopped before, so that it hears only from those who dial it.
     """
-    primaries = run.oracle.primaries()
-    if len(primaries) != 1:
+    pair = _primary_and_heir(run, to)
+    if pair is None:
         return
-    here, takes = primaries[0], run.host(to)
-    if takes is here:
-        takes = run.host(to + 1)
+    here, takes = pair
     if stopped:
         for link in here.config.links:
             run.ask_host(here, "link.stop", {"link_id": link.link_id})
@@ -138,12 +145,10 @@ def _return_older(run: RollingRun, to: int, age_s: float, alone_s: float, amid: 
     It writes on from an older image of itself; or, `amid`, from its own log, and comes back a second time, from an
     image of that time, when the others have brought it back.
     """
-    primaries = run.oracle.primaries()
-    if len(primaries) != 1 or run.peace:
+    pair = _primary_and_heir(run, to)
+    if pair is None or run.peace:
         return
-    here, takes = primaries[0], run.host(to)
-    if takes is here:
-        takes = run.host(to + 1)
+    here, takes = pair
     index = run.hosts.index(here)
 
     def part() -> None:
@@ -164,12 +169,10 @@ def _return_twice(run: RollingRun, to: int, age_s: float, alone_s: float) -> Non
     From an image of when it was Primary, on which it has written alone: what -autofb says it has said once. A third
     host is away all the time, so that -autofb stays in force.
     """
-    primaries = run.oracle.primaries()
-    if len(primaries) != 1 or run.peace:
+    pair = _primary_and_heir(run, to)
+    if pair is None or run.peace:
         return
-    here, takes = primaries[0], run.host(to)
-    if takes is here:
-        takes = run.host(to + 1)
+    here, takes = pair
     third = next(host for host in run.hosts if host not in (here, takes))
     again_s = age_s + BROUGHT_BACK_S
     _put_back(run, run.hosts.index(here), again_s, folder=True, alone_s=alone_s + 0.3)
@@ -189,12 +192,10 @@ def _third_takes_over(run: RollingRun, to: int, alone_s: float, down_s: float, b
 
     `behind_s`: all but what was written in so long, during which nobody reached it.
     """
-    primaries = run.oracle.primaries()
-    if len(primaries) != 1 or run.peace:
+    pair = _primary_and_heir(run, to)
+    if pair is None or run.peace:
         return
-    here, takes = primaries[0], run.host(to)
-    if takes is here:
-        takes = run.host(to + 1)
+    here, takes = pair
     third = next(host for host in run.hosts if host not in (here, takes))
     _isolate(run, run.hosts.index(here), alone_s)
     run.operator.begin("takeover", takes, failback=True, autofb=False)
