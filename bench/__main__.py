@@ -33,9 +33,9 @@ QUICK_CONTENDERS = ("disk", "nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone
                     "volrep-sync")
 QUICK_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", "read-64k", "drain", "autosync",
               "round-trip", "screen")
-COMPILED_CONTENDERS = ("nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync",
+COMPILED_CONTENDERS = ("disk", "nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync",
                        *contending.COMPILED)
-COMPILED_ROWS = ("write-qd32", "write-qd1", "read-qd32", *experimenting.COMPILED)
+COMPILED_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", *experimenting.COMPILED)
 
 
 def _chosen(chosen: argparse.Namespace, known: Sequence[str], quick: Sequence[str], compiled: Sequence[str],

@@ -47,12 +47,12 @@ _MAIN = ("nbdkit", "qemu-mirror", "volrep-async", "volrep-sync")
 WORKLOADS = {w.name: w for w in (
     Workload("write-qd32", "4 KiB random writes, depth 32", "randwrite", 4096, 32, "qemu-mirror"),
     Workload("half-load", "the same at half that rate: p99 of a write", "randwrite", 4096, 32, "qemu-mirror",
-             rate_part=0.5, rate_of="write-qd32", of=_MAIN),
+             rate_part=0.5, rate_of="write-qd32", of=(*_MAIN, "compiled-async")),
     Workload("write-qd1", "4 KiB random writes, depth 1", "randwrite", 4096, 1, "qemu-mirror"),
     Workload("write-qd1-flush", "4 KiB random writes, depth 1, FLUSH after each", "randwrite", 4096, 1, "qemu-mirror",
              flush_every=1, of=_MAIN),
     Workload("write-1m", "1 MiB sequential writes, depth 4", "write", 1 << 20, 4, "disk", mib=True,
-             of=("disk", "nbdkit", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync")),
+             of=("disk", "nbdkit", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync", "compiled-async")),
     Workload("read-qd32", "4 KiB random reads, depth 32", "randread", 4096, 32, "nbdkit"),
     Workload("read-64k", "64 KiB sequential reads, depth 4", "read", 64 << 10, 4, "nbdkit", mib=True),
 )}
