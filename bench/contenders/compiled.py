@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.contenders.base import Contender, free_port, make_file
 from bench.errors import BenchError
+from bench.waiting import seconds_until
 
 SOURCES = Path(__file__).parent.parent / "compiled"
 COMPILER = "cc"
@@ -19,8 +19,6 @@ FLAGS = ("-O2", "-Wall", "-Wextra", "-msse4.2", "-pthread")
 COMPILE_DEADLINE_S = 60.0
 RING_BYTES = 1 << 30  # as bench.contenders.volrep.SRL_BYTES
 CONTROL_DEADLINE_S = 10.0
-SETTLE_DEADLINE_S = 120.0
-POLL_S = 0.005
 _ZEROES = bytes(4 << 20)
 
 
@@ -101,14 +99,7 @@ class CompiledLoop(Contender):
         return at.data == at.applied == at.end
 
     def settle_s(self) -> float:
-        if not self._secondary:
-            return 0.0
-        start_s = time.monotonic()
-        while not self.settled():
-            if time.monotonic() > start_s + SETTLE_DEADLINE_S:
-                raise BenchError(f"{self.name}: the copy is not complete after {SETTLE_DEADLINE_S:g} s")
-            time.sleep(POLL_S)
-        return time.monotonic() - start_s
+        return seconds_until(self.settled, f"the copy of {self.name}") if self._secondary else 0.0
 
     def copies(self) -> Sequence[Path]:
         return (self.folder / "volume", self.folder / "copy") if self._secondary else ()

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from bench.errors import BenchError
 from bench.rounds import Plan, Say
 from bench.sample import Row, Sample
-
-POLL_S = 0.005  # of states that have no event to wait for: what a time measured so may be too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +63,3 @@ def scratch(place: Path) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def seconds_until(right: Callable[[], bool], what: str, deadline_s: float = 120.0) -> float:
-    """Polls. Raises BenchError."""
-    start_s = time.monotonic()
-    while not right():
-        if time.monotonic() > start_s + deadline_s:
-            raise BenchError(f"waited {deadline_s:g} s in vain for {what}")
-        time.sleep(POLL_S)
-    return time.monotonic() - start_s

@@ -9,10 +9,20 @@ from typing import ClassVar
 from bench.contenders.base import free_port
 from bench.contenders.compiled import CompiledPair
 from bench.cost import Cost
-from bench.experiments.base import seconds_until
 from bench.experiments.copying import SRL_SPARE_BYTES, Drain, Way, timed
 from bench.experiments.distance import VOLUME_BYTES, Distance, End, line_to
 from bench.sample import Row
+from bench.waiting import seconds_until
+
+
+def _start(pair: CompiledPair, folder: Path, size_bytes: int, stack: ExitStack) -> None:
+    """Its volume written once, its copy complete; `stack` ends it."""
+    here = folder / pair.name
+    here.mkdir()
+    stack.callback(pair.stop)
+    pair.start(here, size_bytes)
+    pair.fill()
+    pair.settle_s()
 
 
 class CompiledDistance(Distance):
@@ -26,12 +36,7 @@ class CompiledDistance(Distance):
         pair = CompiledPair("compiled-sync", synchronous=True, ring_bytes=VOLUME_BYTES)
         pair.port = free_port()
         pair.link_port, ping_port = line_to(pair.port, stack)
-        here = folder / pair.name
-        here.mkdir()
-        stack.callback(pair.stop)
-        pair.start(here, VOLUME_BYTES)
-        pair.fill()
-        pair.settle_s()
+        _start(pair, folder, VOLUME_BYTES, stack)
         return [*super().ends(folder, stack), End(pair.name, pair.target(), pair.pids(), ping_port)]
 
 
@@ -42,12 +47,7 @@ class CompiledDrain(Drain):
     def ways(self, folder: Path, stack: ExitStack) -> list[Way]:
         bytes_each = self.extent.drain_mib << 20
         pair = CompiledPair("compiled-async", synchronous=False, ring_bytes=bytes_each + SRL_SPARE_BYTES)
-        here = folder / pair.name
-        here.mkdir()
-        stack.callback(pair.stop)
-        pair.start(here, bytes_each)
-        pair.fill()
-        pair.settle_s()
+        _start(pair, folder, bytes_each, stack)
 
         def work() -> float:
             pair.say("resume")

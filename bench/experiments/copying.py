@@ -18,10 +18,11 @@ from bench.contenders.base import make_file
 from bench.contenders.nbdkit import Nbdkit
 from bench.cost import Cost, begin, cost_of
 from bench.errors import BenchError
-from bench.experiments.base import Experiment, scratch, seconds_until
+from bench.experiments.base import Experiment, scratch
 from bench.load import fill
 from bench.rounds import Plan, quiesce, same_bytes
 from bench.sample import Row, Sample
+from bench.waiting import seconds_until
 from tests.system.pair import Rds
 
 STRIPE_BYTES = 4 << 20  # data and holes of a half-allocated volume alternate at this length

@@ -18,10 +18,11 @@ from typing import ClassVar, NamedTuple
 
 from bench.contenders.base import free_port
 from bench.cost import begin, cost_of
-from bench.experiments.base import Experiment, seconds_until
+from bench.experiments.base import Experiment
 from bench.load import WORKLOADS, fill, run_load
 from bench.rounds import Plan
 from bench.sample import Row, Sample
+from bench.waiting import seconds_until
 from tests.system.pair import Rds
 
 ROUND_TRIP_S = 0.005

@@ -53,15 +53,14 @@ class Tree:
         """The line that a host with this newest reign is on: its own, else one that it came from, else the newest."""
         here = self.at.get(host)
         mine = here.line() if here is not None else []
-        return next((node for nodes in (mine, self.nodes) for node in reversed(nodes) if node.reign_id == reign_id),
-                    None)
+        return next((node for node in reversed(mine) if node.reign_id == reign_id), None) or self.newest(reign_id)
 
     def newest(self, reign_id: str) -> ReignNode | None:
         """The line that the Primary of this reign is on; who hears of its end may not have heard of its beginning."""
         return next((node for node in reversed(self.nodes) if node.reign_id == reign_id), None)
 
     def knows(self, reign_id: str) -> bool:
-        return any(node.reign_id == reign_id for node in self.nodes)
+        return self.newest(reign_id) is not None
 
     def add(self, node: ReignNode) -> ReignNode:
         self.nodes.append(node)

@@ -153,6 +153,17 @@ def join(rds: RollingRds, port: int) -> None:
     london.call("configure", {**london.config(), "exports": london.exports})
 
 
+def meet_as_primaries(rds: RollingRds, port: int, regions: list[int], value: int) -> None:
+    """tokyo takes over, writes, and is joined with london, which has written, too: each holds to its reign."""
+    london, tokyo = rds.everybody[:2]
+    rds.promote(tokyo, "takeover")
+    rds.follow()
+    write_regions(tokyo, regions, value)
+    join(rds, port)
+    for host in (london, tokyo):
+        assert rds.wait_flag(host, RoleFlag.PRIMARY_PRIMARY).role == Role.PRIMARY
+
+
 def test_two_primaries_with_writes_of_their_own_are_left_to_an_election(make_rds: MakeRds) -> None:
     rds = make_rds(volumes=[32 * MIB], srl_bytes=17 * MIB)
     london, tokyo = rds.everybody
@@ -161,12 +172,7 @@ def test_two_primaries_with_writes_of_their_own_are_left_to_an_election(make_rds
     port = separate(rds)
     held = NbdClient(london.uri(0))
     held.write(5 * REGION + BLOCK, stamp(2))
-    rds.promote(tokyo, "takeover")
-    rds.follow()
-    write_regions(tokyo, [6, 7], 3)
-    join(rds, port)
-    here, there = (rds.wait_flag(host, RoleFlag.PRIMARY_PRIMARY) for host in (london, tokyo))
-    assert (here.role, there.role) == (Role.PRIMARY, Role.PRIMARY)
+    meet_as_primaries(rds, port, [6, 7], 3)
     held.write(8 * REGION + BLOCK, stamp(4))  # neither is stopped
     write_regions(tokyo, [9], 5)
 
@@ -204,12 +210,7 @@ def test_a_primary_whose_rival_has_given_way_is_elected_all_the_same(make_rds: M
     rds.wait_up_to_date()
     port = separate(rds)
     write_regions(london, [5], 2)
-    rds.promote(tokyo, "takeover")
-    rds.follow()
-    write_regions(tokyo, [6], 3)
-    join(rds, port)
-    for host in (london, tokyo):
-        rds.wait_flag(host, RoleFlag.PRIMARY_PRIMARY)
+    meet_as_primaries(rds, port, [6], 3)
     london.call("makesec", {"force": True})
     wait_for(lambda: RoleFlag.PRIMARY_PRIMARY not in tokyo.status().role_flags, "tokyo hears that london gave way")
     rds.promote(tokyo, "elect")

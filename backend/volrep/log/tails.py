@@ -64,6 +64,14 @@ def keep_tails(header: SrlHeader, tails: Sequence[Tail]) -> None:
         header.kept_tails = [*before, *tails][-KEPT_TAILS_MAX:]
 
 
+def begin_behind(srl: Srl, end_lsn: int) -> None:
+    """What lies before `end_lsn` is no part of the log any more: nobody may be sent it, but by its end whoever is made
+    equal by a copy is known (blocking). The caller writes the header.
+    """
+    keep_end(srl, end_lsn)
+    srl.header.begin_lsn = srl.header.tail_lsn = end_lsn
+
+
 def keep_end(srl: Srl, end_lsn: int) -> None:
     """Keep what lies before the end of the log, as far as the ring has it (blocking).
 

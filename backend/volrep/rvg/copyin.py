@@ -76,19 +76,21 @@ class CopyIn:
             return
         self._syncing = True
         self._unsynced_bytes = 0
-        receiver, before, count = self._receiver(), self._before, self._received
+        receiver, count = self._receiver(), self._received
 
         def done(_: None, error: Exception | None) -> None:
             self._syncing = False
             if error is not None:
                 assert isinstance(error, VolrepError), error
                 self._journal.fail(error)
-            elif receiver is not self._receiver():  # another connection's, whose frames have waited for this
-                if self._received and self._timer is None:
-                    self._sync_later()
-            elif receiver is not None and self._keep(before + count):
+                return
+            acked = 0  # of a connection that has come since, whose frames have waited for this
+            if receiver is self._receiver():
+                if receiver is None or not self._keep(self._before + count):
+                    return
                 receiver.acknowledge_regions(count)
-                if self._received > count and self._timer is None:
-                    self._sync_later()
+                acked = count
+            if self._received > acked and self._timer is None:
+                self._sync_later()
 
         self._journal.background.run(self._journal.sync_volumes, done)

@@ -385,8 +385,7 @@ class OutLink:
         if sender is None or sender is not self.sender or not self.active:
             return
         mind.begin_lsn = mind.acked_lsn = journal.durable_lsn
-        mind.syncing, mind.consistent = True, False
-        mind.consistent_after_lsn = mind.copied_frames = 0
+        mind.syncing, mind.consistent, mind.consistent_after_lsn = True, False, 0
         mind.copy_bytes = sum(m.marked_bytes for m in union.values())
         self._copy.drop()
 

@@ -15,7 +15,7 @@ from volrep.log.record import Record
 from volrep.log.recovery import OnBatch, ScanEnd, scan, scan_past_damage
 from volrep.log.renew import begin_reign
 from volrep.log.srl import Srl
-from volrep.log.tails import keep_end
+from volrep.log.tails import begin_behind
 from volrep.log.verdict import Gap
 from volrep.model.config import Role
 from volrep.model.damage import DamageKind, Salvage
@@ -66,8 +66,7 @@ def _look(_view: memoryview, _records: list[Record]) -> None:
 def _pass_over(srl: Srl, on_batch: OnBatch) -> tuple[ScanEnd, list[Gap]]:
     end, gaps = scan_past_damage(srl, srl.header.applied_lsn, on_batch)
     header = srl.header
-    keep_end(srl, end.end_lsn)  # what whoever is made equal by a copy is known by
-    header.begin_lsn = header.tail_lsn = end.end_lsn  # nobody may be sent what lies before
+    begin_behind(srl, end.end_lsn)
     header.distrust = f"{len(gaps)} damaged parts of the log were given up, the first one at LSN {gaps[0].from_lsn}"
     begin_reign(header, gaps[0].from_lsn)
     return end, gaps

@@ -16,7 +16,7 @@ from volrep.link.fork import next_generation, with_reign
 from volrep.link.negotiate import Hello, Refuse, VolumeSaid, check_hello
 from volrep.log.header import HISTORY_MAX, SrlHeader
 from volrep.log.record import BatchEncoder, RecordType
-from volrep.log.tails import keep_end
+from volrep.log.tails import begin_behind, keep_end
 from volrep.model.config import LinkConfig, Role, RvgConfig
 from volrep.model.damage import Salvage
 from volrep.model.errors import VolrepError
@@ -201,8 +201,7 @@ class Roles:
         if not header.salvage:
             return
         self.journal.checkpoint_now()
-        keep_end(self.journal.srl, header.applied_lsn)  # what whoever is made equal by a copy is known by
-        header.begin_lsn = header.tail_lsn = header.applied_lsn
+        begin_behind(self.journal.srl, header.applied_lsn)
         header.salvage = {}
         self.journal.save_header()
 

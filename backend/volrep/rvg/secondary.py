@@ -79,11 +79,6 @@ class Secondary:
         """What the header remembers: id of the last order carried out, the Primary's last words."""
         return self.journal.header.links.setdefault(_ORDER, {"order_id": "", "state": "", "reason": "", "link_id": ""})
 
-    def _copied_frames(self, order_id: str) -> int:
-        """Region frames of that order's copy that are durable here."""
-        order = self._order()
-        return int(order.get("copied_frames", 0)) if order["order_id"] == order_id else 0
-
     def _keep_copied(self, frames: int) -> bool:
         """Before they are acknowledged: who is put back to an older state has fewer, and says so."""
         self._order()["copied_frames"] = frames
@@ -142,10 +137,11 @@ class Secondary:
             tail = tail_for(self.journal, shared_lsn, Reach(hello.shown_lsn, hello.kept_tails))
         except VolrepError as error:
             return Refuse(reason=f"{error.id} {error.text}", fault=LinkFault.LOG)
-        return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=self._order()["order_id"],
+        order = self._order()
+        return Welcome(protocol=LINK_PROTOCOL, host=header.host, order_id=order["order_id"],
                        history=header.history, end_lsn=self.journal.durable_lsn, applied_lsn=self.journal.applied_lsn,
                        consistent=header.consistent, acting=header.acting_secondary,
-                       tail=tail, copied_frames=self._copied_frames(self._order()["order_id"]))
+                       tail=tail, copied_frames=order.get("copied_frames", 0))
 
     def rewind(self, incoming: Incoming, lsn: int) -> None:
         """The Primary of a newer reign asks what was written here beyond the fork."""
@@ -185,7 +181,7 @@ class Secondary:
         if incoming.hello_said is not None:
             header.incarnation = max(header.incarnation, incoming.hello_said.incarnation)
         header.acting_secondary, header.rival = False, {}
-        copied_frames = self._copied_frames(start.order_id)
+        copied_frames = order.get("copied_frames", 0) if order["order_id"] == start.order_id else 0
         order.clear()
         order.update(order_id=start.order_id, state=LinkState.ACTIVE.value, reason="", link_id=incoming.link.link_id,
                      copied_frames=copied_frames,
