@@ -149,10 +149,8 @@ class OutLink:
     def acked(self) -> None:
         sender, mind, journal = self.sender, self.mind, self._primary.journal
         assert sender is not None
-        if not mind.delivered:
-            mind.delivered = True
-            if not journal.try_save_header():
-                return
+        if not self._confirmed():
+            return
         mind.acked_lsn = max(mind.acked_lsn, sender.data_lsn)
         journal.touch_header()
         self._synchrony.look(mind, sender, journal.end_lsn)
@@ -181,14 +179,8 @@ class OutLink:
     def _change_order(self, method: StartMethod) -> None:
         """Replication runs, or waits for the other host: only an order that waits becomes a failback."""
         if method is StartMethod.FAILBACK and not (self.connected or self.mind.syncing):
-            self._order_failback()
+            self.mind.fail_back(self._new_id)
             self._primary.journal.save_header()
-
-    def _order_failback(self) -> None:
-        mind = self.mind
-        if mind.method != StartMethod.FAILBACK or mind.delivered:
-            mind.method, mind.order_id, mind.delivered = StartMethod.FAILBACK.value, self._new_id(), False
-            mind.copied_frames = 0
 
     def ask(self) -> None:
         """Whatever the link's state: hear what the other host has to say before this one serves."""
@@ -318,16 +310,8 @@ class OutLink:
             return Later("asked before serving")
         if not self.active:
             return Later("no longer wanted")
-        nothing_copied = mind.syncing and not mind.delivered and welcome.order_id != mind.order_id
-        if nothing_copied and mind.method == StartMethod.AUTOSYNC:
-            mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # begin at the newest
-            if not journal.try_save_header():  # who comes with nothing but that beginning is known by it
-                return Later("the SRL fails")
-        if mind.delivered or mind.method in (StartMethod.FOLLOW, StartMethod.FAILBACK):
-            mind.consistent = welcome.consistent and not mind.syncing  # it knows better
-            self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
-        if self.resync is not None:
-            mind.copied_frames = self._copy.copied_frames
+        if not self._heed(welcome):
+            return Later("the SRL fails")
         log = OurLog(journal.header.history, journal.retained_lsn(), journal.durable_lsn)
         decision: Start | Rewind | Later | Detach = decide(mind.order(), welcome, log, self._sync_ack())
         if isinstance(decision, Detach) and self._fails_back_by_itself(welcome):
@@ -339,12 +323,34 @@ class OutLink:
             self._rewind = decision
         return decision
 
+    def _heed(self, welcome: Welcome) -> bool:
+        """What the Secondary says of itself counts from here on; False when the SRL fails."""
+        mind, journal = self.mind, self._primary.journal
+        if welcome.order_id == mind.order_id:
+            if not self._confirmed():  # its own word, when its first acknowledgement was lost
+                return False
+        elif mind.syncing and not mind.delivered and mind.method == StartMethod.AUTOSYNC:
+            mind.begin_lsn = mind.acked_lsn = journal.durable_lsn  # begin at the newest
+            if not journal.try_save_header():  # who comes with nothing but that beginning is known by it
+                return False
+        if mind.delivered or mind.method in (StartMethod.FOLLOW, StartMethod.FAILBACK):
+            mind.consistent = welcome.consistent and not mind.syncing  # it knows better
+            self._heals = not welcome.consistent  # by the log alone: it has cut off what was damaged
+        if self.resync is not None:
+            mind.copied_frames = self._copy.copied_frames
+        return True
+
+    def _confirmed(self) -> bool:
+        """The Secondary has carried the order out, which is remembered; False when the SRL fails."""
+        known, self.mind.delivered = self.mind.delivered, True
+        return known or self._primary.journal.try_save_header()
+
     def _fails_back_by_itself(self, welcome: Welcome) -> bool:
         """-autofb: the old Primary has returned; what would make the link STALE becomes a failback."""
         wanted = self._primary.tracking.auto and welcome.acting and (
             self.mind.method == StartMethod.FOLLOW and not self.mind.delivered)  # it has not returned before
         if wanted:
-            self._order_failback()
+            self.mind.fail_back(self._new_id)
         return wanted and self._primary.journal.try_save_header()
 
     def _part(self, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from volrep.link.negotiate import Order
@@ -32,6 +33,12 @@ class Remembered:
         """The last order, as `link.negotiate` asks for it."""
         return Order(self.order_id, self.begin_lsn, self.consistent and not self.syncing, self.delivered,
                      StartMethod(self.method), self.acked_lsn, self.copied_frames)
+
+    def fail_back(self, new_id: Callable[[], str]) -> None:
+        """The order becomes a failback, unless it is one that still waits for the Secondary."""
+        if self.method != StartMethod.FAILBACK or self.delivered:
+            self.method, self.order_id, self.delivered = StartMethod.FAILBACK.value, new_id(), False
+            self.copied_frames = 0
 
 
 def connection_part(config: LinkConfig) -> tuple[object, ...]:
