@@ -185,7 +185,8 @@ class Oracle(Promises):
                 raise Violation(f"{host.name} began anew for an order {order_id} that nobody gave")
             standing.order_id, standing.acked_lsn = order_id, 0
         if journal.failure is None:
-            if journal.durable_lsn < standing.acked_lsn and not host.srl.damaged:
+            if (journal.durable_lsn < standing.acked_lsn and not host.srl.damaged
+                    and not was_giving_up(journal.header, standing.acked_lsn)):
                 raise Violation(f"{host.name} went back from LSN {standing.acked_lsn} to {journal.durable_lsn} "
                                 "without an order")
             standing.acked_lsn = journal.durable_lsn
@@ -280,3 +281,11 @@ class Oracle(Promises):
                     or link.in_force != wants_synchronous(here, link.config.link_id)):
                 return False
         return True
+
+
+def was_giving_up(header: SrlHeader, lsn: int) -> bool:
+    """A crash amid a new order: the log up to `lsn` at least was given up, and what replaces it had not begun yet.
+
+    Only where that log's image was no moment's anyway: what is consistent gets a checkpoint first.
+    """
+    return not header.consistent and header.leftover_lsn >= lsn

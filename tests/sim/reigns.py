@@ -17,7 +17,7 @@ from tests.sim.hearing import Hearing
 from tests.sim.history import Expected, History, Wish
 from tests.sim.loop import Violation
 from tests.sim.net import SimStream
-from tests.sim.oracle import Oracle
+from tests.sim.oracle import Oracle, was_giving_up
 from tests.sim.promises import Standing, peer_of, wanted_of
 from tests.sim.recovering import OutOfReach
 from tests.sim.tree import Image, ReignNode, Tree, parting_lsn
@@ -320,7 +320,7 @@ class ReignOracle(Oracle):
         before = self.seen.get(host.name)
         self.hearing.excuse(host.process)
         if before is not None and before.node.reign_id:
-            self._check_kept(host.name, before, now)
+            self._check_kept(host.name, before, now, header)
         self.seen[host.name] = now
         if now.lsn >= self.torn.get(host.name, 0) or not header.consistent:
             self.torn.pop(host.name, None)
@@ -336,7 +336,7 @@ class ReignOracle(Oracle):
                 self._node(process.worker.journal.header) is self.promised_in.get(name)):
             super()._check_promise(name)
 
-    def _check_kept(self, name: str, before: Seen, now: Seen) -> None:
+    def _check_kept(self, name: str, before: Seen, now: Seen, header: SrlHeader) -> None:
         """What was there is there still, or the operator has ordered that it be overwritten."""
         old, new = before.node, now.node
         kept_lsn = min(before.lsn, now.lsn, parting_lsn(old, new))
@@ -345,6 +345,8 @@ class ReignOracle(Oracle):
         if self.hosts[name].srl.damaged and now.lsn < before.lsn and old is new:
             return  # a Secondary cuts its log at damage, and fetches it again
         if now.order_id == before.order_id and old is new:
+            if was_giving_up(header, before.lsn):
+                return
             raise Violation(f"{name} went back from LSN {before.lsn} to {now.lsn} without an order")
         if not self._may_overwrite(new, name):
             raise Violation(f"{name} gave up its log from LSN {kept_lsn} to {before.lsn} of reign {old.reign_id} "
