@@ -17,6 +17,7 @@ from bench import contenders as contending
 from bench import experiments as experimenting
 from bench.contenders import CONTENDERS, make
 from bench.contenders.qemu import version
+from bench.cost import HostTime
 from bench.errors import BenchError
 from bench.experiments import EXPERIMENTS
 from bench.experiments.base import FULL, LARGE, QUICK
@@ -66,7 +67,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     chosen.seconds = chosen.seconds or (1.0 if chosen.quick else 2.0)
     for option, known, *defaults in (
             ("contenders", CONTENDERS, QUICK_CONTENDERS, COMPILED_CONTENDERS, contending.COMPILED),
-            ("rows", ROWS, QUICK_ROWS, COMPILED_ROWS, experimenting.COMPILED)):
+            ("rows", ROWS, QUICK_ROWS, COMPILED_ROWS, experimenting.ONLY_ASKED)):
         given = getattr(chosen, option)
         names = given.split(",") if given else _chosen(chosen, known, *defaults)
         unknown = [name for name in names if name not in known]
@@ -122,6 +123,7 @@ def measure(chosen: argparse.Namespace, say: Say) -> tuple[list[Sample], list[Ro
 def main(argv: list[str]) -> int:
     chosen = arguments(argv)
     chosen.place.mkdir(parents=True, exist_ok=True)
+    before = HostTime.now()
     OUT.mkdir(exist_ok=True)
     said = conditions(chosen)
     try:
@@ -129,6 +131,7 @@ def main(argv: list[str]) -> int:
     except BenchError as error:
         print(f"no measurement: {error}", file=sys.stderr)
         return 1
+    said.append(f"the host kept {HostTime.now().stolen_part(before):.1%} of the CPU time that was wanted (steal)")
     said += [line.partition("\n")[0] for line in failed]
     report = markdown(samples, rows, promises, [target.judge(samples) for target in TARGETS], said)
     stem = OUT / time.strftime("%Y%m%d-%H%M%S")

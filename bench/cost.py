@@ -17,6 +17,24 @@ class Cost(NamedTuple):
     rss_bytes: int  # sum of the processes' peaks since they started, or since `begin`
 
 
+class HostTime(NamedTuple):
+    """Of all cores so far, in ticks (proc(5), /proc/stat)."""
+
+    used: int
+    stolen: int  # wanted, and given to somebody else by whoever runs this virtual machine
+
+    @classmethod
+    def now(cls) -> HostTime:
+        user, nice, system, _idle, _iowait, irq, softirq, stolen = map(
+            int, Path("/proc/stat").read_text().split(maxsplit=9)[1:9])
+        return cls(user + nice + system + irq + softirq, stolen)
+
+    def stolen_part(self, before: HostTime) -> float:
+        """Of the time that was wanted since `before`."""
+        stolen = self.stolen - before.stolen
+        return stolen / max(1, self.used - before.used + stolen)
+
+
 def begin(pids: Iterable[int]) -> Cost:
     """Like `cost_of`, and lets the peaks of memory begin anew (where the kernel allows it)."""
     pids = list(pids)

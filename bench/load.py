@@ -52,7 +52,8 @@ WORKLOADS = {w.name: w for w in (
     Workload("write-qd1-flush", "4 KiB random writes, depth 1, FLUSH after each", "randwrite", 4096, 1, "qemu-mirror",
              flush_every=1, of=_MAIN),
     Workload("write-1m", "1 MiB sequential writes, depth 4", "write", 1 << 20, 4, "disk", mib=True,
-             of=("disk", "nbdkit", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync", "compiled-async")),
+             of=("disk", "disk-dsync", "nbdkit", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync",
+                 "compiled-async")),
     Workload("read-qd32", "4 KiB random reads, depth 32", "randread", 4096, 32, "nbdkit"),
     Workload("read-64k", "64 KiB sequential reads, depth 4", "read", 64 << 10, 4, "nbdkit", mib=True),
 )}

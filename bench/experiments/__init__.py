@@ -7,6 +7,7 @@ from bench.experiments.bounds import Memory, Ten
 from bench.experiments.compiled import CompiledDistance, CompiledDrain
 from bench.experiments.copying import Autosync, Difference, Drain
 from bench.experiments.distance import Distance
+from bench.experiments.parts import HalfLoadParts
 from bench.experiments.postgres import Pgbench
 from bench.experiments.screen import Screen
 
@@ -19,8 +20,11 @@ EXPERIMENTS: dict[str, type[Experiment]] = {
     "memory": Memory,
     "ten": Ten,
     "screen": Screen,
+    "half-load-parts": HalfLoadParts,
     "round-trip-compiled": CompiledDistance,
     "drain-compiled": CompiledDrain,
 }
 COMPILED = ("round-trip-compiled", "drain-compiled")
-"""Of the compiled loop: measured only when they are asked for."""
+"""Of the compiled loop."""
+ONLY_ASKED = ("half-load-parts", *COMPILED)
+"""Measured only when they are asked for: they explain, and compare with no peer."""

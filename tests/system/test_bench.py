@@ -12,6 +12,7 @@ from bench.contenders.qemu import QemuMirror
 from bench.errors import BenchError
 from bench.experiments.base import Extent
 from bench.experiments.copying import Autosync
+from bench.experiments.parts import MEMORY, HalfLoadParts
 from bench.load import WORKLOADS
 from bench.rounds import Plan, run_rounds
 
@@ -62,3 +63,17 @@ def test_a_pair_changes_its_mode_between_two_measurements(tmp_path: Path, monkey
     assert [s.contender for s in samples] == ["volrep-async", "volrep-sync"]
     assert all(s.value > 10 for s in samples)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_parts_of_half_load_name_what_lies_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six ways of the same load; what was made in memory is gone afterwards, too."""
+    monkeypatch.setattr("bench.experiments.parts.SRL_BYTES", 64 << 20)
+    before = set(MEMORY.iterdir())
+    extent = Extent(drain_mib=16, volume_mib=16, pgbench_scale=1, pgbench_seconds=1, stall_seconds=1)
+    samples = HalfLoadParts(extent).run(_plan(tmp_path), lambda line: None)
+    tails = {s.contender: s.p99_us for s in samples if s.row == "half-load-parts"}
+    assert set(tails) == {"disk-dsync", "nbdkit", "volrep-alone", "volrep-async", "copy in memory", "all in memory"}
+    assert min(tails.values()) > 0
+    assert all(0 <= s.value <= 100 for s in samples if s.row == "half-load-steal")
+    assert list(tmp_path.iterdir()) == []
+    assert set(MEMORY.iterdir()) == before
