@@ -162,6 +162,8 @@ MUTATIONS = (
         ("link.negotiate:_fail_back", "if order.delivered:", "if False:"),), ("return-older",)),
     Mutation("a reign keeps those that its log had not reached", (
         ("link.fork:with_reign", " if reign.start_lsn <= newest.start_lsn", ""),), ("roles",), first_seed=120),
+    Mutation("a Secondary's own word does not count as its first acknowledgement", (
+        ("rvg.outlink:OutLink._heed", "if not self._confirmed():", "if False:"),), first_seed=7000450),
     Mutation("reigns that are not above others", (
         ("link.fork:next_generation", "return 1 + max(", "return max("),), ("takeover", "roles")),
     Mutation("the role is taken before the header says so", (
