@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import select
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ from volrep.model.errors import VolrepError
 DG, RVG = "hrdg", "hr_rvg"
 HOSTS = ("london", "tokyo")
 DEADLINE_S = 60
+REVIVE_EVERY_S = 10.0  # much longer than a verb takes that waits for no engine
 # What a verb that takes something away says when an interrupted run of it had done its work already.
 GONE = ("VR-1732", "VR-1300", "VR-1304", "VR-1305", "VR-1324", "VR-1740")
 
@@ -121,7 +123,14 @@ class Command:
         finally:
             os._exit(code)
 
-    def wait(self) -> Done:
+    def wait(self, revive: Callable[[], None] = lambda: None) -> Done:
+        """`revive`: done every REVIVE_EVERY_S meanwhile; a command that waits for an engine would wait for ever."""
+        ended = os.pidfd_open(self.pid)
+        try:
+            while not select.select([ended], [], [], REVIVE_EVERY_S)[0]:
+                revive()
+        finally:
+            os.close(ended)
         _, status = os.waitpid(self.pid, 0)
         return Done(os.waitstatus_to_exitcode(status), self._out.read_text())
 
@@ -315,7 +324,7 @@ class Life:
             getattr(self, verb.before)()
         command = self.begin(verb)
         told = kill(command.pid)
-        first = command.wait()
+        first = command.wait(self.revive)
         told = f"{' '.join(verb.argv)}: {told}; it said {first.code}: {first.text.strip()[-600:]}"
         self.again(verb, picture, told)
         return told

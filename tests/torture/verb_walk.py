@@ -119,7 +119,7 @@ class Walk:
         pid = stage.pids(self.case.hosts, command)[point.tracee.process]
         with killing(pid, point, stage.touched(), self.folder / "s" / "strace") as hit:
             os.kill(command.pid, signal.SIGCONT)
-            first = command.wait()
+            first = command.wait(stage.life.revive)
         if hit:
             self.result.killed["starting worker" if point.tracee.thread < 0 else point.tracee.process.split()[-1]] += 1
         else:
