@@ -68,6 +68,11 @@ class LoadResult:
     p99_us: float
 
 
+def fio_target(uri: str) -> list[str]:
+    """What fio needs to reach a volume that is served over NBD."""
+    return ["--ioengine=nbd", f"--uri={uri}"]
+
+
 def run_load(workload: Workload, target: Sequence[str], size_bytes: int, seconds: float, seed: int, *,
              rate_per_s: float = 0.0) -> LoadResult:
     """Load on a whole volume for so long; every contender gets the same offsets for a seed."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.load import fill
+from bench.load import fill, fio_target
 
 START_DEADLINE_S = 30.0
 STOP_DEADLINE_S = 30.0
@@ -45,7 +45,7 @@ class Contender(ABC):
 
     def target(self) -> Sequence[str]:
         """What fio needs to reach the volume."""
-        return ["--ioengine=nbd", f"--uri={self.uri}"]
+        return fio_target(self.uri)
 
     def fill(self) -> None:
         """Write the whole volume once."""

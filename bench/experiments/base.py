@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from bench.rounds import Plan, Say
 from bench.sample import Row, Sample
+from tests.system.pair import Rds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class Experiment(ABC):
                     f"{sample.value:>10,.3g} {units[sample.row]}")
                 samples.append(sample)
         return samples
+
+
+def workers(rds: Rds) -> list[int]:
+    """The pids of the workers that run, the Primary's first."""
+    return [host.process.pid for host in rds.hosts if host.process is not None]
 
 
 @contextmanager

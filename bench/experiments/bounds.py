@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.cost import begin, cost_of
-from bench.experiments.base import Experiment
-from bench.load import START_GRACE_S, WORKLOADS, fill, run_fio, run_load
+from bench.experiments.base import Experiment, workers
+from bench.load import START_GRACE_S, WORKLOADS, fill, fio_target, run_fio, run_load
 from bench.rounds import Plan
 from bench.sample import Row, Sample
 from tests.system.pair import Rds
@@ -35,7 +35,7 @@ class Memory(Experiment):
             assert worker is not None
             assert other is not None
             rds.startrep("autosync")
-            target = ["--ioengine=nbd", f"--uri={rds.primary.uri()}"]
+            target = fio_target(rds.primary.uri())
             seconds = max(self.extent.stall_seconds, plan.seconds)
             for number in range(1, plan.rounds + 1):
                 cost = begin([worker.pid])
@@ -61,13 +61,13 @@ class Ten(Experiment):
                     for i in range(TEN)]
             for rds in sets:
                 rds.start()
-                fill(["--ioengine=nbd", f"--uri={rds.primary.uri()}"], SMALL_BYTES)
+                fill(fio_target(rds.primary.uri()), SMALL_BYTES)
             for number in range(1, plan.rounds + 1):
                 yield self._load("volrep-one", sets[:1], number, plan)
                 yield self._load("volrep-ten", sets, number, plan)
 
     def _load(self, name: str, sets: Sequence[Rds], number: int, plan: Plan) -> Sample:
-        pids = [rds.primary.process.pid for rds in sets if rds.primary.process is not None]
+        pids = [pid for rds in sets for pid in workers(rds)]
         argv = ["fio", "--ioengine=nbd", "--rw=randwrite", "--bs=4096", "--iodepth=32", f"--size={SMALL_BYTES}",
                 "--time_based", f"--runtime={plan.seconds}", "--norandommap", "--randrepeat=1", f"--randseed={number}",
                 "--group_reporting", "--output-format=json", "--eta=never"]

@@ -18,8 +18,8 @@ from bench.contenders.base import make_file
 from bench.contenders.nbdkit import Nbdkit
 from bench.cost import Cost, begin, cost_of
 from bench.errors import BenchError
-from bench.experiments.base import Experiment, scratch
-from bench.load import fill
+from bench.experiments.base import Experiment, scratch, workers
+from bench.load import fill, fio_target
 from bench.rounds import Plan, quiesce, same_bytes
 from bench.sample import Row, Sample
 from bench.waiting import seconds_until
@@ -30,14 +30,6 @@ BLOCK_BYTES = 64 << 10
 CHANGED_ONE_IN = 50  # blocks of a copy that differ
 SRL_SPARE_BYTES = 256 << 20  # beyond the backlog, with its headers, so that the ring does not overflow
 COPY_DEADLINE_S = 300.0
-
-
-def _fio_target(uri: str) -> list[str]:
-    return ["--ioengine=nbd", f"--uri={uri}"]
-
-
-def _workers(rds: Rds) -> list[int]:
-    return [host.process.pid for host in rds.hosts if host.process is not None]
 
 
 def _timed_copy(argv: list[str], pids: list[int]) -> tuple[float, Cost]:
@@ -107,7 +99,7 @@ class Drain(Experiment):
         rds.start()
         rds.startrep("blank")
         rds.wait_up_to_date()
-        fill(_fio_target(rds.primary.uri()), mib << 20)
+        fill(fio_target(rds.primary.uri()), mib << 20)
         rds.wait_up_to_date()
         (link,) = rds.primary.links
         which = {"link_id": link["link_id"]}
@@ -118,8 +110,8 @@ class Drain(Experiment):
 
         def drain() -> tuple[float, Cost]:
             rds.primary.call("link.pause", which)
-            fill(_fio_target(rds.primary.uri()), mib << 20)
-            return timed(_workers(rds), work)
+            fill(fio_target(rds.primary.uri()), mib << 20)
+            return timed(workers(rds), work)
 
         return Way("volrep-async", drain, tuple(Path(h.volumes[0]["path"]) for h in rds.hosts))
 
@@ -158,7 +150,7 @@ class Autosync(Experiment):
                 rds.startrep("autosync")
                 return seconds_until(rds.up_to_date, "the first copy")
 
-            taken = timed(_workers(rds), work)
+            taken = timed(workers(rds), work)
             if not same_bytes(*(Path(h.volumes[0]["path"]) for h in rds.hosts)):
                 raise BenchError("autosync: the Secondary's copy differs")
             return taken

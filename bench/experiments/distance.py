@@ -18,8 +18,8 @@ from typing import ClassVar, NamedTuple
 
 from bench.contenders.base import free_port
 from bench.cost import begin, cost_of
-from bench.experiments.base import Experiment
-from bench.load import WORKLOADS, fill, run_load
+from bench.experiments.base import Experiment, workers
+from bench.load import WORKLOADS, fill, fio_target, run_load
 from bench.rounds import Plan
 from bench.sample import Row, Sample
 from bench.waiting import seconds_until
@@ -88,12 +88,12 @@ def _volrep(folder: Path, stack: ExitStack) -> End:
     rds.primary.links[0]["remote_port"] = port
     rds.start()
     rds.startrep("blank")
-    target = ["--ioengine=nbd", f"--uri={rds.primary.uri()}"]
+    target = fio_target(rds.primary.uri())
     fill(target, VOLUME_BYTES)
     rds.wait_up_to_date()
     seconds_until(lambda: rds.primary.status().links[0].current_mode == "synchronous",
                   "synchronous replication in force")
-    return End("volrep-sync", target, [host.process.pid for host in rds.hosts if host.process is not None], ping_port)
+    return End("volrep-sync", target, workers(rds), ping_port)
 
 
 def _listens(port: int) -> bool:

@@ -14,8 +14,8 @@ from bench.contenders.disk import Disk
 from bench.contenders.nbdkit import Nbdkit
 from bench.cost import HostTime, begin, cost_of
 from bench.errors import BenchError
-from bench.experiments.base import Experiment, scratch
-from bench.load import WORKLOADS, fill, run_load
+from bench.experiments.base import Experiment, scratch, workers
+from bench.load import WORKLOADS, fill, fio_target, run_load
 from bench.rounds import Plan, quiesce
 from bench.sample import Row, Sample
 from tests.system.pair import Rds
@@ -38,7 +38,6 @@ class HalfLoadParts(Experiment):
     rows = (
         Row("half-load-parts", "4 KiB random writes at one rate, half of volrep-async's: p99", "µs p99", "volrep-async",
             less_is_better=True),
-        Row("half-load-p50", "the same: median", "µs", "volrep-async", less_is_better=True),
         Row("half-load-steal", "CPU time that was wanted meanwhile and not given by the host", "%", "volrep-async",
             less_is_better=True),
     )
@@ -69,11 +68,9 @@ class HalfLoadParts(Experiment):
                       srl_bytes=SRL_BYTES, attributes={"encryption": "off"}, file_of=file_of)
             stack.callback(rds.close)
             rds.start()
-            if secondaries:
-                rds.startrep("blank")
-                rds.wait_up_to_date()
-            pids = [host.process.pid for host in rds.hosts if host.process is not None]
-            return Part(name, ["--ioengine=nbd", f"--uri={rds.primary.uri()}"], pids, rds)
+            rds.startrep("blank")
+            rds.wait_up_to_date()
+            return Part(name, fio_target(rds.primary.uri()), workers(rds), rds)
 
         parts = []
         for peer in (Disk("disk-dsync", durable=True), Nbdkit("nbdkit", fua=False)):
@@ -90,7 +87,7 @@ class HalfLoadParts(Experiment):
 
     @staticmethod
     def _settle(part: Part, folder: Path) -> None:
-        if part.rds is not None and part.rds.secondaries:
+        if part.rds is not None:
             part.rds.wait_up_to_date()
         quiesce(folder)
 
@@ -102,5 +99,4 @@ class HalfLoadParts(Experiment):
         after = cost_of(part.pids)
         yield Sample("half-load-parts", part.name, number, load.p99_us, load.operations, load.p50_us, load.p99_us,
                      after.cpu_s - cost.cpu_s, after.rss_bytes)
-        yield Sample("half-load-p50", part.name, number, load.p50_us)
         yield Sample("half-load-steal", part.name, number, 100 * steal)
