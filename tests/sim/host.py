@@ -150,7 +150,7 @@ class Process:
         return False
 
     def configure(self) -> None:
-        self.call("configure", self.host.config.model_dump(mode="json"))
+        self.call("configure", self.host.config.data())
 
     def call(self, method: str, params: dict[str, Any], fds: list[Any] | None = None,
              done: Callable[[VolrepError | None], None] = lambda _: None) -> None:

@@ -29,11 +29,11 @@ class RollingRun(Run):
         links = {config.host: list(config.links) for config in configs}
         for a, b in combinations(range(1, len(configs)), 2):
             for here, there in ((configs[a], configs[b]), (configs[b], configs[a])):
-                links[here.host].append(configs[0].links[0].model_copy(update={
-                    "link_id": f"link{a}{b}", "name": f"to_{there.host}", "remote_host": there.host,
-                    "remote_address": there.host}))
-        return [config.model_copy(update={"links": links[config.host], "exports": configs[0].exports,
-                                          "startup": Startup(plan.setting.startup)}) for config in configs]
+                links[here.host].append(configs[0].links[0].changed(
+                    link_id=f"link{a}{b}", name=f"to_{there.host}", remote_host=there.host,
+                    remote_address=there.host))
+        return [config.changed(links=links[config.host], exports=configs[0].exports,
+                               startup=Startup(plan.setting.startup)) for config in configs]
 
     def oracle_for(self, hosts: dict[str, SimHost], random: Random) -> ReignOracle:
         return ReignOracle(self.world, hosts, self.hosts[0].name, random)
@@ -77,7 +77,7 @@ class RollingRun(Run):
         for disk in host.disks.values():
             disk.replace(bytearray(disk.size_bytes))
         host.files, host.fails_in_a_row = {}, 0
-        host.config = host.config.model_copy(update={"role": Role.SECONDARY})
+        host.config = host.config.changed(role=Role.SECONDARY)
         host.reverts += 1
         self.oracle.replaced(host)
 

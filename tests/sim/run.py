@@ -108,9 +108,9 @@ class Run:
         for host in self.hosts:
             for link in host.config.links:
                 if link.link_id == link_id:
-                    changed = link.model_copy(update={"attributes": attributes})
+                    changed = link.changed(attributes=attributes)
                     links = [changed if other is link else other for other in host.config.links]
-                    host.config = host.config.model_copy(update={"links": links})
+                    host.config = host.config.changed(links=links)
                     if host.process is not None:
                         host.process.configure()
 
@@ -255,7 +255,7 @@ def _configs(plan: Plan) -> list[RvgConfig]:
                    for i, size in enumerate(setting.volume_bytes)]
         srl = RvgVolume(index=-1, name="srl", path=f"{name}/srl", volume_id=f"{name}.srl",
                         size_bytes=HEADER_AREA_BYTES + setting.ring_bytes)
-        mine = list(links.values()) if index == 0 else [links[index].model_copy(update={"remote_host": names[0]})]
+        mine = list(links.values()) if index == 0 else [links[index].changed(remote_host=names[0])]
         found.append(RvgConfig(
             rds_id="rds", rvg_id=f"rvg-{name}", dg="dg", name="rvg", host=name,
             role=Role.PRIMARY if index == 0 else Role.SECONDARY, srl=srl, volumes=volumes, links=mine,

@@ -176,7 +176,7 @@ class Host:
         return dict(json.loads(line))
 
     def status(self) -> RvgStatus:
-        return RvgStatus.model_validate(self.call("status"))
+        return RvgStatus.from_data(self.call("status"))
 
     def _accept(self) -> None:
         while True:

@@ -90,19 +90,19 @@ def hello(rds: Rds, history: list[Reign] | None = None) -> bytes:
     said = Hello(protocol=LINK_PROTOCOL, rds_id=rds.primary.rds_id, link_id=rds.primary.links[0]["link_id"],
                  host="london", rvg="rvg", history=history or [Reign(1, 4096)], durable_lsn=4096, incarnation=1,
                  volumes=volumes, sync_ack="network")
-    return json_frame(FrameType.HELLO, said.model_dump())
+    return json_frame(FrameType.HELLO, said.data())
 
 
 def welcomed(peer: Peer, rds: Rds, history: list[Reign] | None = None) -> Welcome:
     """Say HELLO; what the Secondary has."""
     peer.send(hello(rds, history))
-    return Welcome.model_validate(json_body(peer.receive(FrameType.WELCOME)[3]))
+    return Welcome.from_data(json_body(peer.receive(FrameType.WELCOME)[3]))
 
 
 def start(welcome: Welcome, **changes: object) -> bytes:
     """START that goes on where the Secondary is, or what `changes` make of it."""
     said = Start(mode=StartMode.STREAM, lsn=welcome.end_lsn, order_id=welcome.order_id, consistent=True,
-                 history=welcome.history, sync_ack="network").model_dump()
+                 history=welcome.history, sync_ack="network").data()
     return json_frame(FrameType.START, {**said, **changes})
 
 
@@ -129,7 +129,7 @@ class FakeSecondary:
         while not line.endswith(b"\n"):
             line += sock.recv(1)
         peer = Peer(connect.accept(sock, line, security(tokyo, tokyo.links[0])))
-        return peer, Hello.model_validate(json_body(peer.receive(FrameType.HELLO)[3]))
+        return peer, Hello.from_data(json_body(peer.receive(FrameType.HELLO)[3]))
 
     def close(self) -> None:
         """Give the Secondary its place back."""

@@ -55,12 +55,12 @@ class RollingRds(Rds):
     def demote(self, **changes: Any) -> int:
         to = changes.pop("to", None)
         link_id = self.link(self.primary, to)["link_id"] if to is not None else ""
-        status = RvgStatus.model_validate(self.primary.call("demote", {"link_id": link_id, **changes}))
+        status = RvgStatus.from_data(self.primary.call("demote", {"link_id": link_id, **changes}))
         assert status.role == Role.SECONDARY
         return status.srl.end_lsn
 
     def promote(self, host: Host, how: str, **asked: Any) -> RvgStatus:
-        status = RvgStatus.model_validate(host.call("promote", {"how": how, "new_reign": new_reign(), **asked}))
+        status = RvgStatus.from_data(host.call("promote", {"how": how, "new_reign": new_reign(), **asked}))
         assert status.role == Role.PRIMARY
         self.crown(host)
         host.configure()

@@ -63,7 +63,7 @@ def recovered_numbers(frozen: Host, copy: Path) -> list[list[int]]:
     """Copy the files of a stopped worker, recover the copy, and read the numbers of each volume."""
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir()
-    config = RvgConfig.model_validate(frozen.config())
+    config = RvgConfig.from_data(frozen.config())
     for named in [config.srl, *config.volumes]:
         source, named.path = named.path, str(copy / named.name)
         shutil.copyfile(source, named.path)

@@ -107,7 +107,7 @@ def test_an_engine_killed_before_it_noted_the_role_learns_it_from_the_worker(eng
     (rvg,) = store.rvgs()
     assert rvg.role is Role.SECONDARY
     with store.change(None):
-        store.put_rvg(rvg.model_copy(update={"role": Role.PRIMARY}))
+        store.put_rvg(rvg.changed(role=Role.PRIMARY))
     store.close()
     engine.start()
     info = engine.rvg_up()

@@ -243,7 +243,7 @@ def test_who_cannot_prove_itself_or_dawdles_keeps_nobody_out(make_rds: Callable[
 
 def welcome_frame(**changes: object) -> bytes:
     said = Welcome(protocol=LINK_PROTOCOL, host="tokyo", order_id="", history=[Reign(1, 4096)], end_lsn=4096,
-                   applied_lsn=4096, consistent=True).model_dump()
+                   applied_lsn=4096, consistent=True).data()
     return json_frame(FrameType.WELCOME, {**said, **changes})
 
 

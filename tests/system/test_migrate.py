@@ -172,7 +172,7 @@ def migrate_through_kills(rds: RollingRds, old: Host, new: Host, numbers: random
             if host.process.poll() is not None:
                 host.start()
         try:
-            if RvgStatus.model_validate(new.call("status")).role == Role.SECONDARY:
+            if RvgStatus.from_data(new.call("status")).role == Role.SECONDARY:
                 rds.crown(old)
                 if old.status().role == Role.PRIMARY:
                     wait_for(lambda: rds.link_status(old, new).connected, "connected", 5.0)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.system.two_engines import DG, RVG, Pair
-from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as engine_messages
+from volrep.model.shape import Shape
 from volrep.rds import plan_rds
 from volrep.rds.drive import drive
 from volrep.rds.fleet import Fleet

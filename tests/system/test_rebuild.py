@@ -75,7 +75,7 @@ class Pair:
         for host in self.engines:
             with connect_local(self.state(host)) as client:
                 found[host] = (
-                    [(r.config.model_copy(update={"links": []}), [(k.link_id, k.name, k.attributes, k.remote_port)
+                    [(r.config.changed(links=[]), [(k.link_id, k.name, k.attributes, k.remote_port)
                                                                  for k in r.config.links])
                      for r in client.call("rvg.list").rvgs],
                     sorted((v.config.name, v.config.path, v.config.size_bytes, v.config.created_by_us, v.use, v.export)

@@ -59,7 +59,7 @@ def recovered_copy(host: Host, copy: Path) -> Found | None:
     """
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
-    config = RvgConfig.model_validate(host.config())
+    config = RvgConfig.from_data(host.config())
     for named in [config.srl, *config.volumes]:
         source, named.path = named.path, str(copy / named.name)
         with Path(source).open("rb") as reading, Path(named.path).open("wb") as writing:

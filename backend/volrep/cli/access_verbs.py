@@ -83,7 +83,7 @@ def attach(run: Run) -> int:
         if not made.survives_restart:
             run.out.say(f"note: made by {made.way}: I/O fails while the RVG's worker is restarted")
         if run.as_json:
-            run.out.json({"host": host} | made.model_dump(mode="json"))
+            run.out.json({"host": host} | made.data())
         else:
             run.out.print(made.device)
     return Exit.DONE

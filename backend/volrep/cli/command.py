@@ -9,9 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import tempfile
 import time
-import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -85,6 +83,9 @@ def _complete(kind: str, typed: str, options: dict[str, object]) -> list[str]:
 
 def _report(arguments: list[str]) -> Path:
     """A new report file; in the state directory when it can be written, else among temporary files."""
+    import tempfile
+    import traceback
+
     text = f"{time.strftime('%Y-%m-%d %H:%M:%S %z')}\n{PROGRAM} {' '.join(arguments)}\n\n{traceback.format_exc()}"
     folder = state_dir(os.environ, root=os.geteuid() == 0) / "crash"
     try:

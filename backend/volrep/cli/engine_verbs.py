@@ -46,7 +46,7 @@ def status(run: Run) -> int:
         return cast(EngineStatus, run.fleet.call(host, "engine.status"))
 
     answers, missing = run.ask(ask)
-    rows = [{"host": host, **engine.model_dump(mode="json"),
+    rows = [{"host": host, **engine.data(),
              "started": datetime.fromtimestamp(engine.started_ns / 1e9, UTC).isoformat(timespec="seconds")}
             for host, engine in answers.items()]
     if run.as_json:

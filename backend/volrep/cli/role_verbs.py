@@ -110,7 +110,7 @@ def divergence(run: Run) -> int:
     limit = run.number("limit", REGIONS_SHOWN) if listed else 1
     found = run.fleet.call(host, "rvg.divergence", RvgDivergenceOf(dg=rds.dg, rvg=rds.name,
                                                                    after=run.number("after", 0), limit=limit))
-    document = {"dg": rds.dg, "rvg": rds.name, "host": host, **found.model_dump(mode="json"),
+    document = {"dg": rds.dg, "rvg": rds.name, "host": host, **found.data(),
                 "since_fork": report.since_fork_document(found.since_fork), "strayed": _strayed(sites, host)}
     if not listed:
         document |= {"regions": [], "next": 0}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import secrets
 import sys
 import time
 import uuid
@@ -154,7 +153,7 @@ class Run:
         from volrep.rds.plan_rds import Fresh
 
         rds_id, primary, secondary, link_id = (str(uuid.uuid4()) for _ in range(4))
-        return Fresh(rds_id, primary, secondary, link_id, secrets.token_hex(32), secrets.token_hex(8))
+        return Fresh(rds_id, primary, secondary, link_id, os.urandom(32).hex(), os.urandom(8).hex())
 
     # ---- changing
 

@@ -123,7 +123,7 @@ def log_dump(run: Run) -> int:
     dump = run.fleet.call(host, "log.dump", LogDumpOf(dg=rds.dg, rvg=rds.name, from_lsn=run.number("from_lsn", 0),
                                                       limit=run.number("limit", 100)))
     if run.as_json:
-        run.out.json({"host": host} | dump.model_dump(mode="json"))
+        run.out.json({"host": host} | dump.data())
         return Exit.DONE
     for key, value in dump.header.items():
         run.out.print(f"{key}: {value}")

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from msgspec import Meta
 
-from volrep.model.config import ExportConfig, LinkConfig, Role, RvgConfig, Shape, StartMethod, VolumeConfig
+from volrep.model.config import ExportConfig, LinkConfig, Role, RvgConfig, StartMethod, VolumeConfig
 from volrep.model.hooks import HookEvent, HookReport, HookRun
+from volrep.model.shape import Shape
 from volrep.model.status import Event, RvgStatus, Took
 from volrep.model.worker import Demote, Divergence, DivergenceRequest, LogDump, Makesec, Nothing, Promote
 
@@ -150,11 +152,11 @@ class RvgInfo(Shape):
     problem: str = ""
     worker_pid: int = 0
     worker_restarts: int = 0
-    key_prints: dict[str, str] = Field(default_factory=dict)  # link id -> 16 hex digits that both ends have alike
-    took: dict[str, Took] = Field(default_factory=dict)  # steps of role changes: a method, or "hook EVENT"
+    key_prints: dict[str, str] = {}  # link id -> 16 hex digits that both ends have alike
+    took: dict[str, Took] = {}  # steps of role changes: a method, or "hook EVENT"
 
 
-class RvgDemote(Demote):
+class RvgDemote(Demote, kw_only=True):
     dg: str
     rvg: str
 
@@ -166,12 +168,12 @@ class RvgDemoted(Shape):
     end_lsn: int
 
 
-class RvgPromote(Promote):
+class RvgPromote(Promote, kw_only=True):
     dg: str
     rvg: str
 
 
-class RvgMakesec(Makesec):
+class RvgMakesec(Makesec, kw_only=True):
     dg: str
     rvg: str
 
@@ -184,7 +186,7 @@ class RvgSet(Shape):
     attributes: dict[str, str]
 
 
-class RvgDivergenceOf(DivergenceRequest):
+class RvgDivergenceOf(DivergenceRequest, kw_only=True):
     dg: str
     rvg: str
 
@@ -296,7 +298,7 @@ class LogDumpOf(Shape):
 class FindRequest(Shape):
     """Where SRLs may lie besides `volumes/`: files, block devices, or directories of such."""
 
-    search: list[str] = Field(default_factory=list, max_length=100)
+    search: Annotated[list[str], Meta(max_length=100)] = []
 
 
 class FoundCopy(Shape):
@@ -343,9 +345,9 @@ class RestoreRequest(Shape):
     """`from_copy`, or exactly the RVGs taken before (`rvg_ids`) and these volumes. `port` 0: as it was."""
 
     from_copy: bool
-    rvg_ids: list[str] = Field(default_factory=list)
-    volumes: list[VolumeConfig] = Field(default_factory=list)
-    port: int = Field(default=0, ge=0, le=65535)
+    rvg_ids: list[str] = []
+    volumes: list[VolumeConfig] = []
+    port: Annotated[int, Meta(ge=0, le=65535)] = 0
 
 
 class HookInfo(Shape):
@@ -365,7 +367,7 @@ class Hello(Shape):
     """First call of every client: which protocols it speaks, who is asking (for the history)."""
 
     protocol: int = PROTOCOL
-    client: str = Field(default="", max_length=200)
+    client: Annotated[str, Meta(max_length=200)] = ""
 
 
 METHODS: dict[str, Method] = {

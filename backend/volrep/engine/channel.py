@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from volrep.model.config import Shape
 from volrep.model.errors import from_wire
+from volrep.model.shape import Shape, read_json
 from volrep.model.worker import LINE_MAX_BYTES, WorkerMethod
 
 # One for every client of the engine (64), one for every half-open link (64), configuration and status.
@@ -151,7 +151,7 @@ class WorkerChannel:
     def _line(self, line: bytes) -> bool:
         """Whether the connection goes on."""
         try:
-            message = json.loads(line)
+            message = read_json(line)
             if "event" in message:
                 self._on_event(dict(message["event"]))
             else:
@@ -172,7 +172,7 @@ class WorkerChannel:
 
 def encode(id_: int, method: WorkerMethod, params: Shape) -> bytes:
     """One request line. Raises ValueError when the worker would not take it (CONFIGURE is checked beforehand)."""
-    line = json.dumps({"id": id_, "method": method, "params": params.model_dump(mode="json")},
+    line = json.dumps({"id": id_, "method": method, "params": params.data()},
                       separators=(",", ":")).encode() + b"\n"
     if len(line) > LINE_MAX_BYTES:
         raise ValueError(f"{method} needs {len(line)} bytes")

@@ -12,13 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from pydantic import ValidationError
-
 from volrep.engine.api import LINE_MAX_BYTES, METHODS, EngineStatus, Hello
 from volrep.engine.dial import connect_socket
-from volrep.model.config import Shape
 from volrep.model.errors import VolrepError, from_wire
 from volrep.model.messages import engine as messages
+from volrep.model.shape import Shape, read_json
 
 
 class Reader(Protocol):
@@ -70,17 +68,17 @@ class EngineClient:
         the engine raised; VR-1714 when the conversation broke.
         """
         declared = METHODS[method]
-        params = (request if request is not None else declared.request()).model_dump(mode="json")
+        params = (request if request is not None else declared.request()).data()
         id_ = next(self._ids)
         line = self._exchange({"jsonrpc": "2.0", "id": id_, "method": method, "params": params})
         try:
-            answer = json.loads(line)
+            answer = read_json(line)
             if "error" in answer:
                 raise from_wire(answer["error"]["data"])
             if answer["id"] != id_:
                 raise _broken(f"answer {answer['id']} to request {id_}")
-            return declared.response.model_validate(answer["result"])
-        except (ValueError, KeyError, TypeError, ValidationError) as error:
+            return declared.response.from_data(answer["result"])
+        except (ValueError, KeyError, TypeError) as error:
             raise _broken(f"its answer is malformed: {error}") from error
 
     def _exchange(self, body: dict[str, Any]) -> bytes:

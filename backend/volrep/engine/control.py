@@ -14,15 +14,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from volrep.engine.api import LINE_MAX_BYTES, METHODS, Hello
 from volrep.engine.host import Host
 from volrep.engine.methods import HANDLERS
 from volrep.engine.rebuild import Rescue
-from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
+from volrep.model.shape import BadShape, Shape, read_json
 
 CLIENTS_MAX = 64
 # rvg.create with 200 names of 31 characters, or link.add with a certificate, stay below 16 KiB. asyncio buffers at
@@ -48,9 +46,9 @@ class Malformed(Exception):
 def parse_request(line: bytes) -> tuple[Any, str, dict[str, Any]]:
     """(id, method, parameters) of a line. Raises Malformed."""
     try:
-        body = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise Malformed(PARSE_ERROR, f"not JSON: {error}") from error
+        body = read_json(line)
+    except BadShape as error:
+        raise Malformed(PARSE_ERROR, str(error)) from error
     if not isinstance(body, dict):
         raise Malformed(INVALID_REQUEST, "not an object")
     id_, method, params = body.get("id"), body.get("method"), body.get("params", {})
@@ -67,7 +65,7 @@ def encode_error(id_: Any, code: int, error: VolrepError) -> bytes:
 
 def encode_result(id_: Any, method: str, result: Shape) -> bytes:
     """Raises VR-1716 when no client would read it."""
-    line = _encode({"jsonrpc": "2.0", "id": id_, "result": result.model_dump(mode="json")})
+    line = _encode({"jsonrpc": "2.0", "id": id_, "result": result.data()})
     if len(line) > LINE_MAX_BYTES:
         raise VolrepError(messages.ANSWER_TOO_LONG, method=method, length=len(line), limit=LINE_MAX_BYTES)
     return line
@@ -154,10 +152,9 @@ class ControlServer:
         if declared is None:
             return encode_error(id_, METHOD_NOT_FOUND, VolrepError(messages.UNKNOWN_METHOD, method=method[:100])), ""
         try:
-            request = declared.request.model_validate(params)
-        except ValidationError as error:
-            first = error.errors()[0]
-            problem = f"{method}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            request = declared.request.from_data(params)
+        except BadShape as error:
+            problem = f"{method}: {error}"
             return encode_error(id_, INVALID_PARAMS, VolrepError(messages.BAD_REQUEST, problem=problem[:500])), ""
         host = self._host
         if host is None or (host.stopping.is_set() and declared.changes):

@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from volrep.engine.api import FoundCopy, FoundRvg
 from volrep.engine.channel import ChannelClosed, WorkerChannel
 from volrep.engine.paths import StateDir
@@ -27,6 +25,7 @@ from volrep.log.ring import SLOT_BYTES, SRL_MIN_BYTES
 from volrep.log.srl import Srl
 from volrep.model.config import RvgConfig, RvgVolume, VolumeConfig, VolumeKind
 from volrep.model.errors import VolrepError
+from volrep.model.shape import BadShape
 from volrep.model.worker import Nothing, WorkerMethod
 from volrep.ports.disk import DiskFile
 from volrep.rvg import configured
@@ -71,8 +70,8 @@ async def living_workers(paths: StateDir) -> list[RvgConfig]:
             continue
         try:
             said = await asyncio.wait_for(channel.call(WorkerMethod.CONFIG, Nothing()), WORKER_DEADLINE_S)
-            found.append(RvgConfig.model_validate(said))
-        except (ChannelClosed, TimeoutError, VolrepError, ValidationError) as error:
+            found.append(RvgConfig.from_data(said))
+        except (ChannelClosed, TimeoutError, VolrepError, BadShape) as error:
             log.warning("the worker at %s does not say its configuration: %s", path, error)
         finally:
             channel.close()
@@ -103,7 +102,7 @@ def _age(srl: FoundSrl) -> tuple[int, int, int]:
 def _of_worker(config: RvgConfig, srl: FoundSrl | None) -> FoundRvg:
     """The header's role outweighs what the worker was told: it says what has happened."""
     if srl is not None and srl.header.role != config.role:
-        config = config.model_copy(update={"role": type(config.role)(srl.header.role)})
+        config = config.changed(role=type(config.role)(srl.header.role))
     return FoundRvg(source="worker", config=config)
 
 
@@ -111,12 +110,12 @@ def _of_header(paths: StateDir, name: str, srl: FoundSrl, folders: list[Path]) -
     config = configured.rebuilt(srl.header, srl.path, srl.size_bytes, certificate_path=str(paths.certificate),
                                 private_key_path=str(paths.private_key))
     places = [paths.volumes(config.dg), Path(srl.path).parent, *folders]
-    volumes = [volume.model_copy(update={"path": _place_of(volume, places)}) for volume in config.volumes]
+    volumes = [volume.changed(path=_place_of(volume, places)) for volume in config.volumes]
     missing = [volume.name for volume in volumes if not volume.path]
     problem = f"its SRL is of host {config.host}" if config.host != name else ""
     if missing and not problem:
         problem = f"no file or device of the right size was found for {', '.join(missing)}"
-    return FoundRvg(source="header", config=config.model_copy(update={"volumes": volumes}), problem=problem)
+    return FoundRvg(source="header", config=config.changed(volumes=volumes), problem=problem)
 
 
 def _place_of(volume: RvgVolume, places: list[Path]) -> str:
@@ -198,8 +197,8 @@ def _own_volumes(paths: StateDir) -> Iterator[VolumeConfig]:
 
 def blank_keys(rvg: FoundRvg) -> FoundRvg:
     """As it may be told."""
-    links = [link.model_copy(update={"key": ""}) for link in rvg.config.links]
-    return rvg.model_copy(update={"config": rvg.config.model_copy(update={"links": links})})
+    links = [link.changed(key="") for link in rvg.config.links]
+    return rvg.changed(config=rvg.config.changed(links=links))
 
 
 def described_copy(copy: Copy | None) -> FoundCopy | None:

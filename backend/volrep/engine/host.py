@@ -122,7 +122,7 @@ class Host:
 
     def check_size(self, rvg: RvgObject) -> None:
         """Raises VR-1722 when the configuration does not fit a line to the worker. Before it is committed."""
-        length = len(self.config_of(rvg).model_dump_json().encode()) + _LINE_OVERHEAD_BYTES
+        length = len(self.config_of(rvg).json().encode()) + _LINE_OVERHEAD_BYTES
         if length > LINE_MAX_BYTES:
             raise VolrepError(messages.CONFIG_TOO_LARGE, rvg=rvg.name, length=length, limit=LINE_MAX_BYTES)
 
@@ -147,7 +147,7 @@ class Host:
         kept = self.store.rvg(rvg.dg, rvg.name)
         if kept is not None and kept.role != status.role and status.history:
             with self.store.change(None):
-                self.store.put_rvg(kept.model_copy(update={"role": status.role}))
+                self.store.put_rvg(kept.changed(role=status.role))
 
     async def _role_changed(self, dg: str, name: str) -> None:
         rvg = self.store.rvg(dg, name)

@@ -33,9 +33,10 @@ from volrep.engine.paths import StateDir
 from volrep.engine.seal import Copy
 from volrep.engine.sound import drop_markers
 from volrep.engine.store import Change, RvgObject, Store
-from volrep.model.config import RvgConfig, Shape
+from volrep.model.config import RvgConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
+from volrep.model.shape import Shape
 from volrep.model.worker import Nothing
 from volrep.ports.clock import Clock
 from volrep.ports.disk import sync_directory
@@ -67,8 +68,8 @@ class Rebuilder:
                 for link in config.links} if lacking else {}
         if unknown := lacking - keys.keys():
             raise VolrepError(messages.NOT_TAKEN, rvg=rvg.name, reason=f"no key for link {min(unknown)}")
-        links = [link.model_copy(update={"key": link.key or keys[link.link_id]}) for link in rvg.links]
-        self.taken[rvg.rvg_id] = rvg.model_copy(update={"links": links})
+        links = [link.changed(key=link.key or keys[link.link_id]) for link in rvg.links]
+        self.taken[rvg.rvg_id] = rvg.changed(links=links)
 
     def fill(self, store: Store, request: RestoreRequest, client: str, settings: Mapping[str, str]) -> None:
         """What was taken, into an empty store; one transaction, since each writes a copy. Raises VR-1781, VR-1706."""
@@ -83,7 +84,7 @@ class Rebuilder:
                 self._put(store, self.taken[rvg_id])
             for volume in request.volumes:
                 if store.volume(volume.dg, volume.name) is None:
-                    store.put_volume(volume.model_copy(update={"volume_id": volume.volume_id or str(uuid.uuid4())}))
+                    store.put_volume(volume.changed(volume_id=volume.volume_id or str(uuid.uuid4())))
 
     def _put(self, store: Store, rvg: RvgConfig) -> None:
         for volume in (*rvg.volumes, rvg.srl):
@@ -150,7 +151,7 @@ class Rescue:
         async with self._restoring:
             if not self.restored.is_set():
                 await self._restore(request, client)
-        return self._status.model_copy(update={"state": EngineState.SERVING, "problem": ""})
+        return self._status.changed(state=EngineState.SERVING, problem="")
 
     async def _restore(self, request: RestoreRequest, client: str) -> None:
         copy, problem = await asyncio.to_thread(intact_copy, self._paths)

@@ -30,7 +30,7 @@ async def run(host: Host, request: HookRun, client: str) -> HookReport:
         if not report.problems:
             rvg = host.rvg(request.dg, request.rvg)
             took = Took(seconds=sum(result.seconds for result in report.results))
-            host.store.put_rvg(rvg.model_copy(update={"took": rvg.took | {took_key(request.event): took}}))
+            host.store.put_rvg(rvg.changed(took=rvg.took | {took_key(request.event): took}))
     if report.problems and request.event.decides:
         raise VolrepError(messages.HOOK_FAILED, event=request.event.value, host=host.name, rvg=request.rvg,
                           problem="; ".join(report.problems), said=report.results[-1].said or "nothing",

@@ -6,11 +6,12 @@ from volrep.engine.api import LinkAdd, LinkOf, LinkSet, LinkStartRequest, RvgInf
 from volrep.engine.host import Host
 from volrep.engine.store import Change, RvgObject
 from volrep.model.attributes import check_attributes
-from volrep.model.config import LinkConfig, Shape
+from volrep.model.config import LinkConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
 from volrep.model.messages import links as link_messages
 from volrep.model.names import check_name
+from volrep.model.shape import Shape
 from volrep.model.worker import LinkRef, LinkStart, WorkerMethod
 
 LINKS_MAX = 32  # Secondaries of one RVG (volrep.model.worker: what fits one line)
@@ -58,7 +59,7 @@ async def set_attributes(host: Host, request: LinkSet, client: str) -> RvgInfo:
     given = check_attributes(request.attributes)
     async with host.lock(request.dg, request.rvg):
         rvg, link = _find(host, request.dg, request.rvg, request.link_id)
-        changed = link.model_copy(update={"attributes": link.attributes | given})
+        changed = link.changed(attributes=link.attributes | given)
         if changed != link:
             wanted = _with(rvg, host.store.links(rvg.dg, rvg.name), changed)
             await host.change_rvg(rvg, Change("link.set", request, client),

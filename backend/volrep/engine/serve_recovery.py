@@ -100,11 +100,11 @@ async def aslog(host: Host, request: RvgAslog, client: str) -> RvgInfo:
             volume = _new_srl(host, rvg, request.srl)
             await asyncio.to_thread(check_disks, [volume])
             await _check_idle(host, rvg, rvg.volumes, force=request.force)
-            wanted = rvg.model_copy(update={"srl": request.srl})
+            wanted = rvg.changed(srl=request.srl)
             old_path = host.config_of(rvg).srl.path
-            config = host.config_of(rvg).model_copy(update={"srl": RvgVolume(
+            config = host.config_of(rvg).changed(srl=RvgVolume(
                 index=SRL_INDEX, name=volume.name, path=volume.path, size_bytes=volume.size_bytes,
-                volume_id=volume.volume_id)})
+                volume_id=volume.volume_id))
             async with _restarting(host, rvg):
                 await asyncio.to_thread(make_log, config, old_path, give_up=failed)
                 with host.store.change(Change("rvg.aslog", request, client)):
@@ -218,14 +218,14 @@ def _take_place(host: Host, volume: VolumeConfig, path: str, others: list[Volume
             raise VolrepError(messages.NO_PLACE, volume=volume.name, path=volume.path)
         _make_room(volume)
         provision.create_volume(volume.name, volume.path, volume.size_bytes)
-        return volume.model_copy(update=fresh)
+        return volume.changed(**fresh)
     real = os.path.realpath(path)
     found = check_adoptable(host, volume.name, real, others)
     if found.size_bytes != volume.size_bytes:
         raise VolrepError(messages.PLACE_SIZE, volume=volume.name, path=path, found_bytes=found.size_bytes,
                           wanted_bytes=volume.size_bytes)
-    return volume.model_copy(update=fresh | {
-        "path": real, "kind": VolumeKind.BLOCK if found.is_device else VolumeKind.FILE, "created_by_us": False})
+    return volume.changed(**(fresh | {
+        "path": real, "kind": VolumeKind.BLOCK if found.is_device else VolumeKind.FILE, "created_by_us": False}))
 
 
 def _make_room(volume: VolumeConfig) -> None:

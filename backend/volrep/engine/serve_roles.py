@@ -21,7 +21,8 @@ from volrep.engine.host import Host
 from volrep.engine.serve_exports import check_detached
 from volrep.engine.store import Change
 from volrep.model.attributes import check_rvg_attributes
-from volrep.model.config import Shape, Startup
+from volrep.model.config import Startup
+from volrep.model.shape import Shape
 from volrep.model.status import RvgStatus, Took
 from volrep.model.worker import Demote, Divergence, DivergenceRequest, Makesec, Nothing, Promote, WorkerMethod
 
@@ -43,7 +44,7 @@ async def demote(host: Host, request: RvgDemote, client: str) -> RvgDemoted:
 
 async def promote(host: Host, request: RvgPromote, client: str) -> RvgInfo:
     async with host.lock(request.dg, request.rvg):
-        params = Promote(**request.model_dump(exclude={"dg", "rvg"}))
+        params = Promote.from_data({key: value for key, value in request.data().items() if key not in ("dg", "rvg")})
         await _ask(host, WorkerMethod.PROMOTE, params, request, Change("rvg.promote", request, client))
         return await host.info_of(host.rvg(request.dg, request.rvg))
 
@@ -72,7 +73,7 @@ async def set_attributes(host: Host, request: RvgSet, client: str) -> RvgInfo:
     given = check_rvg_attributes(request.attributes)
     async with host.lock(request.dg, request.rvg):
         rvg = host.rvg(request.dg, request.rvg)
-        changed = rvg.model_copy(update={"startup": Startup(given.get("startup", rvg.startup))})
+        changed = rvg.changed(startup=Startup(given.get("startup", rvg.startup)))
         if changed != rvg:
             with host.store.change(Change("rvg.set", request, client)):
                 host.store.put_rvg(changed)
@@ -83,17 +84,17 @@ async def set_attributes(host: Host, request: RvgSet, client: str) -> RvgInfo:
 async def divergence(host: Host, request: RvgDivergenceOf, _client: str) -> Divergence:
     rvg = host.rvg(request.dg, request.rvg)
     asked = DivergenceRequest(after=request.after, limit=request.limit)
-    return Divergence.model_validate(await host.supervisor(rvg).call(WorkerMethod.DIVERGENCE, asked))
+    return Divergence.from_data(await host.supervisor(rvg).call(WorkerMethod.DIVERGENCE, asked))
 
 
 async def _ask(host: Host, method: WorkerMethod, params: Shape, of: RvgDemote | RvgPromote | RvgMakesec,
                change: Change, missing_bytes: int = 0) -> RvgStatus:
     """The worker changes the role, the store notes it, who asked and how long it took."""
     rvg, began_s = host.rvg(of.dg, of.rvg), host.clock.monotonic_s()
-    status = RvgStatus.model_validate(await host.supervisor(rvg).call(method, params))
+    status = RvgStatus.from_data(await host.supervisor(rvg).call(method, params))
     took = Took(seconds=host.clock.monotonic_s() - began_s, bytes=missing_bytes)
     with host.store.change(change):
         kept = host.rvg(of.dg, of.rvg)  # hooks note their time beside this
         done = {change.method: took} if status.role != rvg.role else {}  # else it found its work done
-        host.store.put_rvg(kept.model_copy(update={"role": status.role, "took": kept.took | done}))
+        host.store.put_rvg(kept.changed(role=status.role, took=kept.took | done))
     return status

@@ -35,11 +35,11 @@ async def create(host: Host, request: RvgCreate, client: str) -> RvgInfo:
     check_name("disk group", request.dg)
     check_name("RVG", request.name)
     async with host.lock(request.dg, request.name):
-        wanted = RvgObject(**request.model_dump())
+        wanted = RvgObject(**request.data())
         async with host.volumes_lock:
             existing = host.store.rvg(request.dg, request.name)
             if existing is not None:  # role and attributes may have changed since it was created
-                wanted = wanted.model_copy(update={"role": existing.role, "startup": existing.startup})
+                wanted = wanted.changed(role=existing.role, startup=existing.startup)
             if existing is not None and existing != wanted:
                 raise VolrepError(messages.RVG_EXISTS, dg=request.dg, rvg=request.name, host=host.name)
             if existing is not None:
@@ -143,4 +143,4 @@ async def dump_log(host: Host, request: LogDumpOf, _client: str) -> LogDump:
     rvg = host.rvg(request.dg, request.rvg)
     result = await host.supervisor(rvg).call(
         WorkerMethod.LOG_DUMP, LogDumpRequest(from_lsn=request.from_lsn, limit=request.limit))
-    return LogDump.model_validate(result)
+    return LogDump.from_data(result)

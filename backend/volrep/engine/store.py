@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from volrep.engine.api import AttachInfo, HistoryEntry
 from volrep.engine.schema import open_database
 from volrep.engine.seal import (
@@ -36,9 +34,10 @@ from volrep.engine.seal import (
     save_copy,
     write_tables,
 )
-from volrep.model.config import ExportConfig, LinkConfig, Role, Shape, Startup, VolumeConfig
+from volrep.model.config import ExportConfig, LinkConfig, Role, Startup, VolumeConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
+from volrep.model.shape import Shape
 from volrep.model.status import Took
 from volrep.ports.clock import Clock
 
@@ -62,7 +61,7 @@ class RvgObject(Shape):
     volumes: list[str]
     srl: str
     startup: Startup = Startup.SERVE
-    took: dict[str, Took] = Field(default_factory=dict)  # steps of role changes: a method, or "hook EVENT"
+    took: dict[str, Took] = {}  # steps of role changes: a method, or "hook EVENT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class Change:
 
     def scope(self) -> tuple[str, str]:
         """(disk group, object) that the line is about."""
-        values = self.request.model_dump()
+        values = self.request.data()
         names = (values.get(field) for field in ("name", "rvg", "volume"))
         return str(values.get("dg", "")), str(next((name for name in names if name), ""))
 
@@ -177,15 +176,15 @@ class Store:
     # ---- volumes
 
     def volumes(self, dg: str = "") -> list[VolumeConfig]:
-        return [VolumeConfig.model_validate_json(body) for body in self._bodies("volumes", dg)]
+        return [VolumeConfig.from_json(body) for body in self._bodies("volumes", dg)]
 
     def volume(self, dg: str, name: str) -> VolumeConfig | None:
         body = self._body("volumes", dg, name)
-        return None if body is None else VolumeConfig.model_validate_json(body)
+        return None if body is None else VolumeConfig.from_json(body)
 
     def put_volume(self, volume: VolumeConfig) -> None:
         self._db.execute("INSERT OR REPLACE INTO volumes VALUES (?, ?, ?)",
-                         (volume.dg, volume.name, volume.model_dump_json()))
+                         (volume.dg, volume.name, volume.json()))
 
     def remove_volume(self, dg: str, name: str) -> None:
         self._db.execute("DELETE FROM volumes WHERE dg = ? AND name = ?", (dg, name))
@@ -193,15 +192,15 @@ class Store:
     # ---- RVGs
 
     def rvgs(self, dg: str = "", name: str = "") -> list[RvgObject]:
-        found = [RvgObject.model_validate_json(body) for body in self._bodies("rvgs", dg)]
+        found = [RvgObject.from_json(body) for body in self._bodies("rvgs", dg)]
         return [rvg for rvg in found if name in ("", rvg.name)]
 
     def rvg(self, dg: str, name: str) -> RvgObject | None:
         body = self._body("rvgs", dg, name)
-        return None if body is None else RvgObject.model_validate_json(body)
+        return None if body is None else RvgObject.from_json(body)
 
     def put_rvg(self, rvg: RvgObject) -> None:
-        self._db.execute("INSERT OR REPLACE INTO rvgs VALUES (?, ?, ?)", (rvg.dg, rvg.name, rvg.model_dump_json()))
+        self._db.execute("INSERT OR REPLACE INTO rvgs VALUES (?, ?, ?)", (rvg.dg, rvg.name, rvg.json()))
 
     def remove_rvg(self, rvg: RvgObject) -> None:
         """The RVG with its links and the exports of its volumes."""
@@ -227,12 +226,12 @@ class Store:
     def links(self, dg: str, rvg: str) -> list[LinkConfig]:
         """In the order in which they were added."""
         rows = self._db.execute("SELECT body FROM links WHERE dg = ? AND rvg = ? ORDER BY place", (dg, rvg))
-        return [LinkConfig.model_validate_json(body) for (body,) in rows]
+        return [LinkConfig.from_json(body) for (body,) in rows]
 
     def set_links(self, dg: str, rvg: str, links: list[LinkConfig]) -> None:
         self._db.execute("DELETE FROM links WHERE dg = ? AND rvg = ?", (dg, rvg))
         self._db.executemany("INSERT INTO links VALUES (?, ?, ?, ?, ?)",
-                             [(dg, rvg, link.link_id, place, link.model_dump_json())
+                             [(dg, rvg, link.link_id, place, link.json())
                               for place, link in enumerate(links)])
 
     def find_link(self, rds_id: str, link_id: str) -> RvgObject | None:
@@ -260,11 +259,11 @@ class Store:
     # ---- attachments
 
     def attachments(self, dg: str = "") -> list[AttachInfo]:
-        return [AttachInfo.model_validate_json(body) for body in self._bodies("attachments", dg)]
+        return [AttachInfo.from_json(body) for body in self._bodies("attachments", dg)]
 
     def put_attachment(self, attached: AttachInfo) -> None:
         self._db.execute("INSERT OR REPLACE INTO attachments VALUES (?, ?, ?)",
-                         (attached.dg, attached.volume, attached.model_dump_json()))
+                         (attached.dg, attached.volume, attached.json()))
 
     def remove_attachment(self, dg: str, volume: str) -> None:
         self._db.execute("DELETE FROM attachments WHERE dg = ? AND volume = ?", (dg, volume))
@@ -284,7 +283,7 @@ class Store:
 
     def _remember(self, change: Change) -> int:
         dg, name = change.scope()
-        request = json.dumps(without_secrets(change.request.model_dump(mode="json")), separators=(",", ":"))
+        request = json.dumps(without_secrets(change.request.data()), separators=(",", ":"))
         cursor = self._db.execute(
             "INSERT INTO history (time_ns, client, method, dg, name, request) VALUES (?, ?, ?, ?, ?, ?)",
             (self._clock.wall_ns(), change.client, change.method, dg, name, request))

@@ -21,14 +21,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from volrep.engine.channel import ChannelClosed, WorkerChannel
 from volrep.engine.spawn import last_words, spawn_worker
-from volrep.model.config import RvgConfig, Shape
+from volrep.model.config import RvgConfig
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
 from volrep.model.messages import log as log_messages
+from volrep.model.shape import BadShape, Shape
 from volrep.model.status import Event, RvgState, RvgStatus
 from volrep.model.worker import LinkRef, Nothing, WorkerMethod
 from volrep.ports.clock import Clock
@@ -206,7 +205,7 @@ class Supervisor:
         while True:
             sent = self._config()
             try:
-                status = await self._configure(channel, sent.model_copy(update={"accept": self._accept}))
+                status = await self._configure(channel, sent.changed(accept=self._accept))
             except ChannelClosed:
                 return
             except VolrepError as error:
@@ -310,16 +309,16 @@ class Supervisor:
     async def _call(self, channel: WorkerChannel, method: WorkerMethod, params: Shape) -> RvgStatus:
         result = await channel.call(method, params)
         try:
-            return RvgStatus.model_validate(result)
-        except ValidationError as error:
-            channel.close(f"the worker's status is malformed: {error.errors()[0]}")
+            return RvgStatus.from_data(result)
+        except BadShape as error:
+            channel.close(f"the worker's status is malformed: {error}")
             raise ChannelClosed(str(error)) from error
 
     def _event(self, body: dict[str, Any]) -> None:
         try:
-            self._on_event(Event.model_validate(body | {"dg": self.dg, "rvg": self.rvg}))
-        except ValidationError as error:
-            raise ValueError(f"malformed event: {error.errors()[0]['msg']}") from error
+            self._on_event(Event.from_data(body | {"dg": self.dg, "rvg": self.rvg}))
+        except BadShape as error:
+            raise ValueError(f"malformed event: {error}") from error
 
     def _say(self, type_: str, message: str) -> None:
         self._on_event(Event(time_ns=self._clock.wall_ns(), dg=self.dg, rvg=self.rvg, type=type_, message=message))

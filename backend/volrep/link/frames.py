@@ -49,6 +49,8 @@ from typing import Any
 
 import crc32c
 
+from volrep.model.shape import BadShape, read_json
+
 FRAME_HEADER_BYTES = 32
 _FIELDS = struct.Struct("<BBHIQQI")
 _CRC = struct.Struct("<I")
@@ -146,9 +148,9 @@ def json_frame(kind: FrameType, value: dict[str, Any], *, lsn: int = 0) -> bytes
 def json_body(body: memoryview) -> dict[str, Any]:
     """The JSON object of a body. Raises BadFrame."""
     try:
-        value = json.loads(bytes(body))
-    except (ValueError, RecursionError) as error:
-        raise BadFrame(f"body is not JSON: {error}") from error
+        value = read_json(bytes(body))
+    except BadShape as error:
+        raise BadFrame(f"body is {error}") from error
     if not isinstance(value, dict):
         raise BadFrame("body is not a JSON object")
     return value

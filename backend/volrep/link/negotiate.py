@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta
 
 from volrep.link.frames import BadFrame
 from volrep.link.history import History, Relation, common_end, compare
@@ -24,19 +24,22 @@ from volrep.link.tails import Likeness
 from volrep.log.tails import KEPT_TAILS_MAX, TAIL_MAX_BYTES
 from volrep.model.config import StartMethod
 from volrep.model.damage import LinkFault
+from volrep.model.shape import BadShape, Declared
 from volrep.model.units import FIRST_LSN, NO_TAIL, Reign, Tail
 
 LINK_PROTOCOL = 4  # 2: reigns have ids; 3: tails before what both share; 4: WELCOME counts the regions of a copy
 
 LSN_END = 1 << 63  # LSNs lie below it: nothing writes that much
-SaidLsn = Annotated[int, Field(ge=0, lt=LSN_END, multiple_of=8)]
-SaidCount = Annotated[int, Field(ge=0, lt=1 << 63)]
-SaidName = Annotated[str, Field(max_length=200)]
+SaidLsn = Annotated[int, Meta(ge=0, le=LSN_END - 8, multiple_of=8)]
+SaidCount = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+SaidName = Annotated[str, Meta(max_length=200)]
+SaidHistory = Annotated[list[Reign], Meta(max_length=256)]  # as many as an SRL keeps
+SaidTails = Annotated[list[Tail], Meta(max_length=KEPT_TAILS_MAX)]
 _GENERATION_END = 1 << 32
 _REIGN_ID = re.compile(r"[0-9a-f]{0,16}")
 
 
-def _check_history(history: list[Reign]) -> list[Reign]:
+def _check_history(history: Sequence[Reign]) -> None:
     before = Reign(-1, 0)
     for reign in history:
         if not before.generation < reign.generation < _GENERATION_END:
@@ -46,26 +49,20 @@ def _check_history(history: list[Reign]) -> list[Reign]:
         if _REIGN_ID.fullmatch(reign.reign_id) is None:
             raise ValueError(f"generation {reign.generation} has a malformed id")
         before = reign
-    return history
 
 
-SaidHistory = Annotated[list[Reign], Field(max_length=256), AfterValidator(_check_history)]  # as many as an SRL keeps
-
-
-def _check_tail(tail: Tail) -> Tail:
+def _check_tail(tail: Tail) -> None:
     if not 0 <= tail.lsn < LSN_END or not 0 <= tail.length <= min(tail.lsn, TAIL_MAX_BYTES) or tail.length % 8:
         raise ValueError(f"a tail of {tail.length} bytes before LSN {tail.lsn}")
     if not 0 <= tail.crc < 1 << 32:
         raise ValueError("a tail whose CRC is none")
-    return tail
 
 
-SaidTail = Annotated[Tail, AfterValidator(_check_tail)]
 SaidT = TypeVar("SaidT", bound="_Said")
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="ignore")  # a newer peer may say more
+class _Said(Declared):
+    """A newer peer may say more: what is not known here is ignored."""
 
 
 class VolumeSaid(_Said):
@@ -96,6 +93,9 @@ class Claim(_Said):
     primary: bool
     conflict: bool = False
     since_fork: SaidSince | None = None
+
+    def __post_init__(self) -> None:
+        _check_history(self.history)
 
 
 class Refuse(_Said):
@@ -129,7 +129,12 @@ class Hello(_Said):
     conflict: bool = False
     since_fork: SaidSince | None = None
     shown_lsn: SaidLsn = 0
-    kept_tails: Annotated[list[SaidTail], Field(max_length=KEPT_TAILS_MAX)] = []
+    kept_tails: SaidTails = []
+
+    def __post_init__(self) -> None:
+        _check_history(self.history)
+        for tail in self.kept_tails:
+            _check_tail(tail)
 
     def claim(self) -> Claim:
         return Claim(host=self.host, history=self.history, end_lsn=self.durable_lsn, primary=True,
@@ -152,8 +157,12 @@ class Welcome(_Said):
     applied_lsn: SaidLsn
     consistent: bool
     acting: bool = False
-    tail: SaidTail = NO_TAIL
+    tail: Tail = NO_TAIL
     copied_frames: SaidCount = 0
+
+    def __post_init__(self) -> None:
+        _check_history(self.history)
+        _check_tail(self.tail)
 
 
 class StartMode(StrEnum):
@@ -165,12 +174,17 @@ class Start(_Said):
     """`tails`: of the Primary's log before `lsn`, which the Secondary keeps when its own begins there."""
 
     mode: StartMode
-    lsn: Annotated[SaidLsn, Field(ge=FIRST_LSN)]
+    lsn: Annotated[int, Meta(ge=FIRST_LSN, le=LSN_END - 8, multiple_of=8)]
     order_id: str
     consistent: bool  # BEGIN only: the volumes are equal already (blank, force)
     history: SaidHistory
     sync_ack: str
-    tails: Annotated[list[SaidTail], Field(max_length=KEPT_TAILS_MAX)] = []
+    tails: SaidTails = []
+
+    def __post_init__(self) -> None:
+        _check_history(self.history)
+        for tail in self.tails:
+            _check_tail(tail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +356,6 @@ def _start(mode: StartMode, lsn: int, order: Order, history: History, sync_ack: 
 def parse_said(shape: type[SaidT], value: dict[str, Any]) -> SaidT:
     """A HELLO, WELCOME or START out of its JSON. Raises BadFrame."""
     try:
-        return shape.model_validate(value)
-    except ValidationError as error:
-        raise BadFrame(f"{shape.__name__} has {error.error_count()} bad fields, first "
-                       f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+        return shape.from_data(value)
+    except BadShape as error:
+        raise BadFrame(f"{shape.__name__}: {error}") from error

@@ -156,16 +156,16 @@ class Receiver(Session):
             self._commit()
         self._owner.mismatch(str(error))
         if error.lsn:
-            self.push(json_frame(FrameType.REFUSE, Refuse(reason=str(error), damaged_lsn=error.lsn).model_dump()))
+            self.push(json_frame(FrameType.REFUSE, Refuse(reason=str(error), damaged_lsn=error.lsn).data()))
 
     def _answer(self, hello: Hello) -> None:
         answer = self._owner.hello(hello)
         if isinstance(answer, Refuse):
-            self.push(json_frame(FrameType.REFUSE, answer.model_dump(mode="json")))
+            self.push(json_frame(FrameType.REFUSE, answer.data()))
             self.close(answer.reason)
             return
         self._greeted = True
-        self.push(json_frame(FrameType.WELCOME, answer.model_dump()))
+        self.push(json_frame(FrameType.WELCOME, answer.data()))
 
     def _start(self, start: Start) -> None:
         lsn, generation, incarnation = self._owner.begin(start)

@@ -138,7 +138,7 @@ class Sender(Session):
         self._announce_due = False
         self._start_lsn = 0
         self._diverged: bytearray | None = None  # what came of it, after REWIND
-        self.push(json_frame(FrameType.HELLO, hello.model_dump()))
+        self.push(json_frame(FrameType.HELLO, hello.data()))
 
     # the log grows
 
@@ -297,7 +297,7 @@ class Sender(Session):
         """Say START; the log flows from now on."""
         self.sent_lsn = self.network_lsn = self.data_lsn = self._announced_lsn = self._start_lsn = decision.lsn
         self.streaming = True
-        self.push(json_frame(FrameType.START, decision.model_dump(), lsn=decision.lsn))
+        self.push(json_frame(FrameType.START, decision.data(), lsn=decision.lsn))
 
     def lost(self, reason: str) -> None:
         if self._commit_timer is not None:

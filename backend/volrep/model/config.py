@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field
+from volrep.model.shape import Shape
 
 
 class Role(StrEnum):
@@ -32,15 +32,6 @@ class Startup(StrEnum):
 
     SERVE = "serve"  # asks for a moment, then opens its exports
     ASK_PEERS = "ask-peers"  # keeps them closed until every attached Secondary has answered, or an operator says so
-
-
-class Shape(BaseModel):
-    """Base of every declared shape: unknown fields are an error, not ignored.
-
-    A command uses a few of a hundred shapes: each is built when it is first used.
-    """
-
-    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class VolumeConfig(Shape):
@@ -75,7 +66,7 @@ class LinkConfig(Shape):
     remote_port: int
     peer_certificate: str  # PEM, pinned: the only certificate this end accepts
     key: str
-    attributes: dict[str, str] = Field(default_factory=dict)
+    attributes: dict[str, str] = {}
 
 
 class ExportConfig(Shape):
@@ -85,7 +76,7 @@ class ExportConfig(Shape):
     listen: str
 
 
-class RvgConfig(Shape):
+class RvgConfig(Shape, kw_only=True):
     """All that a worker needs to know of its RVG. Delivered whole at each change; the worker acts on the difference."""
 
     rds_id: str
@@ -96,8 +87,8 @@ class RvgConfig(Shape):
     role: Role
     srl: RvgVolume
     volumes: list[RvgVolume]
-    links: list[LinkConfig] = Field(default_factory=list)
-    exports: list[ExportConfig] = Field(default_factory=list)
+    links: list[LinkConfig] = []
+    exports: list[ExportConfig] = []
     startup: Startup = Startup.SERVE
     certificate_path: str  # this engine's own, PEM
     private_key_path: str

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
-
-from volrep.model.config import Shape
+from volrep.model.shape import Shape
 from volrep.model.units import iso
 
 LOST_SHOWN_MAX = 100  # records of a damaged log that are named one by one; the rest is counted
@@ -76,7 +74,7 @@ class LostRecord(Shape):
     time_ns: int = 0
 
 
-class Salvage(Shape):
+class Salvage(Shape, kw_only=True):
     """What a Secondary is once its damaged log has been cut: the log from the last checkpoint up to `lsn`, replayed.
 
     `end_lsn`: how far the log had gone. `mixed` False: the volumes are what the Primary's order makes of them at the
@@ -116,6 +114,6 @@ class Damage(Shape):
     gives_up: str = ""  # what that loses
     lsn: int = 0
     durable_lsn: int = 0
-    records: list[LostRecord] = Field(default_factory=list)  # at most LOST_SHOWN_MAX
+    records: list[LostRecord] = []  # at most LOST_SHOWN_MAX
     records_more: int = 0
     salvage: Salvage | None = None  # a Secondary's damaged log: what `recover -f` leaves; None: nothing of use

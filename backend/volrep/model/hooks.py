@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from volrep.model.config import Role, Shape
+from volrep.model.config import Role
+from volrep.model.shape import Shape
 
 
 class HookEvent(StrEnum):

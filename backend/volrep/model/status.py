@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
-
-from volrep.model.config import Role, Shape
+from volrep.model.config import Role
 from volrep.model.damage import Damage, LostRecord, Salvage
+from volrep.model.shape import Shape
 from volrep.model.units import Reign
 
 
@@ -59,7 +58,7 @@ class LinkStatus(Shape):
     flags: list[str]  # VVR's RLINK flags
     connected: bool
     reason: str = ""  # why not connected, paused or STALE
-    attributes: dict[str, str] = Field(default_factory=dict)
+    attributes: dict[str, str] = {}
     current_mode: str = "N/A"  # synchronous | asynchronous | N/A: the contract in force now
     consistent: bool = False
     sent_lsn: int = 0
@@ -77,7 +76,7 @@ class LinkStatus(Shape):
     sync: SyncStatus | None = None
 
 
-class SrlStatus(Shape):
+class SrlStatus(Shape, kw_only=True):
     """`state` is ENABLED, or FAIL when it is what put the RVG into FAIL."""
 
     name: str
@@ -91,14 +90,14 @@ class SrlStatus(Shape):
     used_bytes: int
 
 
-class VolumeStatus(Shape):
+class VolumeStatus(Shape, kw_only=True):
     """`state` is ENABLED; FAIL when it put the RVG into FAIL; DISABLED when another part did."""
 
     index: int
     name: str
     state: str = "ENABLED"
     size_bytes: int
-    exported: list[str] = Field(default_factory=list)  # URIs
+    exported: list[str] = []  # URIs
     open_connections: int = 0
 
 
@@ -108,7 +107,7 @@ class Recovered(Shape):
     clean: bool
     records: int
     end_lsn: int
-    given_up: list[LostRecord] = Field(default_factory=list)
+    given_up: list[LostRecord] = []
 
 
 class RoleState(StrEnum):
@@ -165,7 +164,7 @@ class Announced(Shape):
     last_write_ns: int  # the Primary's clock at the newest write received
 
 
-class RvgStatus(Shape):
+class RvgStatus(Shape, kw_only=True):
     """What a worker says of its RVG. Counters start at 0 with the worker."""
 
     dg: str
@@ -175,7 +174,7 @@ class RvgStatus(Shape):
     state: RvgState
     kstate: KState
     reason: str = ""  # why FAIL or RECOVER
-    flags: list[str] = Field(default_factory=list)  # VVR's RVG flags
+    flags: list[str] = []  # VVR's RVG flags
     damage: Damage | None = None  # in FAIL: what is damaged, what is safe, what to do
     recovered: Recovered | None = None  # what the last start found
     generation: int
@@ -189,15 +188,15 @@ class RvgStatus(Shape):
     reads: int = 0
     read_bytes: int = 0
     batches: int = 0
-    waits: dict[str, int] = Field(default_factory=dict)  # named limit -> times a stage waited for it
-    history: list[Reign] = Field(default_factory=list)
-    role_flags: list[RoleFlag] = Field(default_factory=list)
+    waits: dict[str, int] = {}  # named limit -> times a stage waited for it
+    history: list[Reign] = []
+    role_flags: list[RoleFlag] = []
     superseded_by: Rival | None = None  # acting_secondary, primary_primary
     fork_lsn: int = 0  # 0: no fork is known
     since_fork: SinceFork | None = None  # of this host
     announced: Announced | None = None  # a Secondary's
     salvage: Salvage | None = None  # a Secondary's whose damaged log was cut, until it is consistent again
-    asking: list[str] = Field(default_factory=list)  # hosts that a starting Primary waits for, its exports closed
+    asking: list[str] = []  # hosts that a starting Primary waits for, its exports closed
 
 
 class Took(Shape):
@@ -207,7 +206,7 @@ class Took(Shape):
     bytes: int = 0  # of the log that it had to wait for
 
 
-class Event(Shape):
+class Event(Shape, kw_only=True):
     """Something an operator may want to know. Types are VVR's vrnotify types where one fits."""
 
     id: int = 0  # given by the engine's store

@@ -14,10 +14,12 @@ Events that happen while no engine is connected wait in a bounded queue (`EVENTS
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from msgspec import Meta
 
-from volrep.model.config import Shape, StartMethod
+from volrep.model.config import StartMethod
+from volrep.model.shape import Shape
 from volrep.model.status import SinceFork
 
 LINE_MAX_BYTES = 1 << 20  # 32 links with certificates of 1 KiB and 1,000 volumes stay below half of it
@@ -60,7 +62,7 @@ class Demote(Shape):
 
     drain: bool = False  # close exports that are in use
     link_id: str = ""
-    wait_s: float = Field(default=10.0, ge=0, le=600)
+    wait_s: Annotated[float, Meta(ge=0, le=600)] = 10.0
 
 
 class PromoteHow(StrEnum):
@@ -73,7 +75,7 @@ class Promote(Shape):
     """`new_reign` comes from the caller, so that saying it again is harmless."""
 
     how: PromoteHow
-    new_reign: str = Field(pattern=r"^[0-9a-f]{16}$")
+    new_reign: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
     expect_lsn: int = 0
     committed_lsn: int = 0  # takeover: the log of another host proves that the old Primary's was durable up to here
     failback: bool = True  # mark the regions written from now on
@@ -87,7 +89,7 @@ class Makesec(Shape):
 
 class DivergenceRequest(Shape):
     after: int = 0  # regions already had
-    limit: int = Field(default=1000, ge=1, le=10_000)
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1000
 
 
 class DivergedVolume(Shape):

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as engine_messages
 from volrep.model.messages import log as log_messages
 from volrep.model.messages import rds as messages
+from volrep.model.shape import Shape
 from volrep.rds.step import Call, Plan, Step
 
 _UNANSWERED = (engine_messages.ENGINE_CLOSED, engine_messages.WORKER_LOST)
@@ -69,7 +69,7 @@ class _Driver:
         self._answers: list[Any] = []
 
     def run(self, call: Call) -> Any:
-        request = call.request.model_copy(update={name: self._newest(attribute) for name, attribute in call.learned})
+        request = call.request.changed(**{name: self._newest(attribute) for name, attribute in call.learned})
         answer = self._caller.call(call.host, call.method, request)
         self._answers.append(answer)
         return answer

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 from volrep.engine.api import EngineStatus, EventsRequest, Scope
 from volrep.engine.client import EngineClient
-from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as engine_messages
 from volrep.model.messages import hosts as messages
+from volrep.model.shape import Shape
 from volrep.rds.inventory import Host, Inventory
 from volrep.rds.transport import open_engine, replication_address
 from volrep.rds.world import HostView, World

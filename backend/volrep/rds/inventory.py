@@ -15,13 +15,10 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-
-from volrep.model.config import Shape
 from volrep.model.errors import VolrepError
 from volrep.model.messages import hosts as messages
 from volrep.model.names import check_name
-from volrep.ports.disk import save_file
+from volrep.model.shape import BadShape, Shape
 
 _SSH = re.compile(r"(?:(?P<user>[^@\s:]+)@)?(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|(?P<host>[^@\s:\[\]]+))"
                   r"(?::(?P<port>\d{1,5}))?")
@@ -39,7 +36,7 @@ class HostEntry(Shape):
 
 
 class InventoryFile(Shape):
-    hosts: dict[str, HostEntry] = Field(default_factory=dict)
+    hosts: dict[str, HostEntry] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +98,10 @@ class Inventory:
         except (OSError, UnicodeDecodeError) as error:
             raise VolrepError(messages.INVENTORY_DAMAGED, path=self.path, reason=error) from error
         try:
-            entries = InventoryFile.model_validate(tomllib.loads(text)).hosts
+            entries = InventoryFile.from_data(tomllib.loads(text)).hosts
             for name, entry in entries.items():
                 make_host(name, entry.ssh, entry.local, entry.address)
-        except (tomllib.TOMLDecodeError, ValidationError) as error:
+        except (tomllib.TOMLDecodeError, BadShape) as error:
             reason = str(error).splitlines()
             raise VolrepError(messages.INVENTORY_DAMAGED, path=self.path, reason="; ".join(reason[:3])) from error
         except VolrepError as error:
@@ -124,7 +121,7 @@ class Inventory:
         if found == entry:
             return False
         if found is not None:
-            shown = ", ".join(f"{key}={value}" for key, value in found.model_dump().items() if value)
+            shown = ", ".join(f"{key}={value}" for key, value in found.data().items() if value)
             raise VolrepError(messages.HOST_DIFFERS, host=host.name, found=shown)
         self._entries[host.name] = entry
         self._write()
@@ -138,12 +135,14 @@ class Inventory:
         self._write()
 
     def _write(self) -> None:
+        from volrep.ports.disk import save_file  # every command reads the file, few write it
+
         lines = ["# Hosts of volrep; written by `volrep host add` and `volrep host remove`.\n"]
         for name, entry in sorted(self._entries.items()):
             lines.append(f"\n[hosts.{json.dumps(name)}]\n")
             # a JSON string is a TOML basic string as long as it holds no control characters, and none gets in here
             lines.extend(f"{key} = {json.dumps(value, ensure_ascii=False)}\n"
-                         for key, value in entry.model_dump().items() if value)
+                         for key, value in entry.data().items() if value)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             save_file(self.path, "".join(lines).encode())

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from volrep.engine.api import EngineStatus, LinkAdd, LinkOf, LinkStartRequest, RvgCreate, RvgDelete
 from volrep.log.ring import BATCH_MAX_BYTES, HEADER_AREA_BYTES, MIN_BATCHES, SRL_MIN_BYTES
 from volrep.model.attributes import check_attributes
-from volrep.model.config import LinkConfig, Role, Shape, StartMethod
+from volrep.model.config import LinkConfig, Role, StartMethod
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as engine_messages
 from volrep.model.messages import log as log_messages
 from volrep.model.messages import rds as messages
 from volrep.model.names import check_name, rlink_name
+from volrep.model.shape import Shape
 from volrep.model.status import LinkState
 from volrep.rds.step import Call, Plan, Step
 from volrep.rds.world import HostView, Member, Rds, World

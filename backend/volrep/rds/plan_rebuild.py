@@ -94,8 +94,8 @@ def _with_links(world: World, host: str, rvg: FoundRvg, key: Key) -> RvgConfig:
             known = links.get(view.name)
             attributes = known.attributes if known is not None else far.attributes
             links[view.name] = link_to(view, config.name, far.link_id, "", attributes)
-    made = [link.model_copy(update={"key": key()}) for link in links.values()]
-    return config.model_copy(update={"links": made})
+    made = [link.changed(key=key()) for link in links.values()]
+    return config.changed(links=made)
 
 
 def _port_known(world: World, host: str) -> int:

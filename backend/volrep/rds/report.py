@@ -100,7 +100,7 @@ def damage_document(status: RvgStatus | None) -> Document | None:
     """What is damaged, safe and lost, and the next moves, of an RVG in FAIL."""
     if status is None or status.damage is None:
         return None
-    found = status.damage.model_dump(mode="json")
+    found = status.damage.data()
     for record in found["records"]:
         record["time"] = iso(record.pop("time_ns")) if record["time_ns"] else ""
     return found
@@ -310,7 +310,7 @@ def _secondary(rds: Rds, primary: Member | None, host: str) -> Document:
         "logging_to": _logging_to(link, srl.capacity_bytes if srl is not None else 0),
         "behind": {"writes": link.behind_writes, "bytes": link.behind_bytes, "seconds": link.behind_s}
         if link is not None and known else {"writes": 0, "bytes": 0, "seconds": 0.0},
-        "sync": sync.model_dump(mode="json") if sync is not None else None,
+        "sync": sync.data() if sync is not None else None,
         "srl_protection": attributes["srlprot"], "latency_protection": attributes.get("latencyprot", "off"),
         "encryption": attributes["encryption"], "connected": link.connected if link is not None else False,
         "state": link.state.value if link is not None else NOT_KNOWN,

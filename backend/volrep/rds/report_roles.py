@@ -99,7 +99,7 @@ def review(sites: Sites, verb: str, host: str, items: list[Item], plan: Plan | N
 
 def call_document(call: Call) -> Document:
     """A call of the control API without its secrets; what is only known on the way is said so."""
-    request = call.request.model_dump(mode="json")
+    request = call.request.data()
     if "link" in request:
         request["link"]["key"] = "(secret)"
     request |= {name: f"({attribute} as answered)" for name, attribute in call.learned}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from volrep.model.config import Shape
+from volrep.model.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)

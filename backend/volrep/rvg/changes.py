@@ -59,14 +59,14 @@ class Stretch:
 
     def about(self) -> dict[str, Any]:
         """For the file that keeps it."""
-        return {"from_lsn": self.from_lsn, "end_lsn": self.end_lsn, "since": self.since.model_dump(),
+        return {"from_lsn": self.from_lsn, "end_lsn": self.end_lsn, "since": self.since.data(),
                 "volume_writes": {str(index): counts for index, counts in self.volume_writes.items()},
                 "tail": self.tail}
 
     @classmethod
     def of(cls, about: dict[str, Any], maps: Maps) -> Stretch:
         """Raises KeyError, ValueError."""
-        return cls(int(about["from_lsn"]), int(about["end_lsn"]), maps, SinceFork.model_validate(about["since"]),
+        return cls(int(about["from_lsn"]), int(about["end_lsn"]), maps, SinceFork.from_data(about["since"]),
                    {int(index): list(counts) for index, counts in about["volume_writes"].items()},
                    Tail(*about.get("tail", ())))
 

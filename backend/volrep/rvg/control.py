@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from volrep.model.errors import VolrepError
 from volrep.model.messages import engine as messages
+from volrep.model.shape import BadShape, read_json
 from volrep.model.worker import EVENTS_WAITING_MAX, LINE_MAX_BYTES
 from volrep.ports.reactor import Loop
 
@@ -118,7 +117,7 @@ class _Peer:
 
     def _line(self, line: bytes) -> None:
         try:
-            asked = json.loads(line)
+            asked = read_json(line)
             asked_id, method, params = asked["id"], asked["method"], asked.get("params", {})
         except (ValueError, KeyError, TypeError) as error:
             logger.error("control: malformed line (%s); closing", error)
@@ -136,8 +135,8 @@ class _Peer:
             self._handle(method, params, fds, reply)
         except VolrepError as refused:
             reply(None, refused)
-        except ValidationError as invalid:
-            reply(None, VolrepError(messages.BAD_REQUEST, problem=f"{method}: {invalid.errors()[0]['msg']}"))
+        except BadShape as invalid:
+            reply(None, VolrepError(messages.BAD_REQUEST, problem=f"{method}: {invalid}"))
 
     def send(self, value: dict[str, Any]) -> None:
         if self._closed:

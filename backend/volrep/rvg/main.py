@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         logging.getLogger("volrep.rvg").info("%s: %s", kind, message)
         event = Event(time_ns=clock.wall_ns(), dg=config.dg if config else "", rvg=config.name if config else "",
                       type=kind, message=message)
-        server.event(event.model_dump(mode="json"))
+        server.event(event.data())
 
     worker = Worker(system_ports(loop, background, setup), emit)
     server = ControlServer(asked.socket, loop, worker.handle)

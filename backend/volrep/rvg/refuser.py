@@ -60,7 +60,7 @@ class _Refusal(Session):
         if received[0] != _HELLO:
             raise BadFrame(f"unexpected {FrameType(received[0]).name} from the Primary")
         answer = self._answer(parse_said(Hello, json_body(received[3])))
-        self.push(json_frame(FrameType.REFUSE, answer.model_dump(mode="json")))
+        self.push(json_frame(FrameType.REFUSE, answer.data()))
         self.close(answer.reason)
 
     def damaged(self, error: Damaged) -> None:

@@ -76,7 +76,7 @@ def _cut(srl: Srl, on_batch: OnBatch, cut_lsn: int, end: ScanEnd, salvage: Salva
     """Inconsistent first, durably; then the log ends at the damage."""
     header = srl.header
     header.consistent = False
-    header.salvage = salvage.model_dump() if salvage is not None else {}
+    header.salvage = salvage.data() if salvage is not None else {}
     header.consistent_after_lsn = max(header.consistent_after_lsn, end.end_lsn)
     header.leave_behind(end.end_lsn)
     srl.resume_at(cut_lsn)

@@ -38,7 +38,7 @@ class Rivals:
         header, since = self._roles.header, self.since_fork()
         return Claim(host=header.host, history=header.history, end_lsn=self._roles.journal.durable_lsn, primary=True,
                      conflict=header.primary_primary,
-                     since_fork=SaidSince(**since.model_dump()) if since is not None else None)
+                     since_fork=SaidSince(**since.data()) if since is not None else None)
 
     def heard(self, claim: Claim) -> None:
         """Another host holds to a reign that may not be ours. Only proved hosts are heard."""
@@ -65,7 +65,7 @@ class Rivals:
         roles = self._roles
         header = roles.header
         role_step(header.rvg, roles.state, RoleEvent.SUPERSEDED)
-        header.rival, self._theirs = rival.model_dump(), None
+        header.rival, self._theirs = rival.data(), None
         beyond_bytes = roles.journal.end_lsn - rival.fork_lsn
         try:
             roles.give_up_primary(acting=True)
@@ -80,14 +80,14 @@ class Rivals:
         if header.primary_primary and not _is_to_be_shown(rival, header.rival):
             return
         if claim.since_fork is not None:
-            self._theirs = SinceFork(**claim.since_fork.model_dump())
+            self._theirs = SinceFork(**claim.since_fork.data())
         if header.primary_primary and header.rival.get("reign") == rival.reign:
             header.rival["end_lsn"] = rival.end_lsn
             return
         if not header.primary_primary:
             role_step(header.rvg, roles.state, RoleEvent.CONFLICT)
             self._found_asking = roles.asking is not None
-        header.primary_primary, header.rival = True, rival.model_dump()
+        header.primary_primary, header.rival = True, rival.data()
         if roles.journal.try_save_header():
             self._emit("primary_primary", f"{rival.host} holds to reign {rival.generation}, too: both have writes "
                                           f"since LSN {rival.fork_lsn} that the other lacks; elect one")
@@ -124,7 +124,7 @@ class Rivals:
         found = self._divergence.kept() if counted is not None else None
         if found is None or counted is None:
             return SinceFork(complete=False)
-        since = found.since.model_copy()
+        since = found.since.changed()
         primary = roles.primary
         if primary is not None and (more := primary.writes - counted[0]):
             since.writes += more
@@ -135,7 +135,7 @@ class Rivals:
     def status(self) -> dict[str, Any]:
         """Fields of RvgStatus."""
         said = self._roles.header.rival
-        rival = Rival.model_validate(said | {"since_fork": self._theirs}) if said else None
+        rival = Rival.from_data(said | {"since_fork": self._theirs}) if said else None
         return {"superseded_by": rival, "fork_lsn": rival.fork_lsn if rival is not None else 0,
                 "since_fork": self.since_fork()}
 

@@ -252,7 +252,7 @@ class Roles:
         header, journal = self.header, self.journal
         if header.salvage and not (asked.salvage and asked.how is PromoteHow.TAKEOVER):
             raise VolrepError(messages.SALVAGED, dg=header.dg, rvg=header.rvg, host=header.host,
-                              what=Salvage.model_validate(header.salvage).words())
+                              what=Salvage.from_data(header.salvage).words())
         if not (header.consistent or header.salvage):
             raise VolrepError(messages.NOT_CONSISTENT, rvg=header.rvg, host=header.host)
         if asked.how is PromoteHow.MIGRATE and journal.durable_lsn != asked.expect_lsn:

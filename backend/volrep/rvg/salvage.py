@@ -86,7 +86,7 @@ class Survey:
         """
         if header.role == Role.PRIMARY or not (header.consistent or header.salvage):
             return None
-        earlier = Salvage.model_validate(header.salvage) if header.salvage else None
+        earlier = Salvage.from_data(header.salvage) if header.salvage else None
         known = [self._note_gap(gap, end_lsn) for gap in gaps]
         whole = all(known) and earlier is None
         return Salvage(

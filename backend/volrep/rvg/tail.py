@@ -52,7 +52,7 @@ def checked(journal: Journal, order: Order, welcome: Welcome,
             decision: Start | Rewind | Later | Detach) -> Start | Rewind | Later | Detach:
     """A decision as it stands once the logs were looked at; what begins is told what lies before. Raises VR-1507."""
     if isinstance(decision, Start) and decision.mode is StartMode.BEGIN:
-        return decision.model_copy(update={"tails": tails_before(journal, decision.lsn)})
+        return decision.changed(tails=tails_before(journal, decision.lsn))
     if isinstance(decision, Start | Rewind):
         return compared(decision, order, welcome, likeness(journal, welcome, decision.lsn))
     return decision

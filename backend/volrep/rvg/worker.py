@@ -66,7 +66,7 @@ class Worker:
         self._waiting_configure: list[tuple[RvgConfig, Reply]] = []
         self._methods: dict[str, Callable[[dict[str, Any], list[socket.socket]], dict[str, Any]]] = {
             WorkerMethod.CONFIG: lambda _, __: self._configuration(),
-            WorkerMethod.STATUS: lambda _, __: self.status().model_dump(mode="json"),
+            WorkerMethod.STATUS: lambda _, __: self.status().data(),
             WorkerMethod.LINK_START: self._link_start,
             WorkerMethod.LINK_STOP: lambda p, _: self._link_do(p, OutLink.stop),
             WorkerMethod.LINK_PAUSE: lambda p, _: self._link_do(p, OutLink.pause),
@@ -91,9 +91,9 @@ class Worker:
 
     def handle(self, method: str, params: dict[str, Any], fds: list[socket.socket], reply: Reply) -> None:
         if method == WorkerMethod.CONFIGURE:
-            self._configure(RvgConfig.model_validate(params), reply)
+            self._configure(RvgConfig.from_data(params), reply)
         elif method == WorkerMethod.DEMOTE:
-            self._demote(Demote.model_validate(params), reply)
+            self._demote(Demote.from_data(params), reply)
         elif method == WorkerMethod.SHUTDOWN:
             self.shutdown()
             reply(None, None)
@@ -115,7 +115,7 @@ class Worker:
         self.config = config
         if self.roles is not None:
             self.roles.adopt(config)
-        reply(self.status().model_dump(mode="json"), None)
+        reply(self.status().data(), None)
 
     def _open(self, config: RvgConfig, reply: Reply) -> None:
         self._opening = True
@@ -146,7 +146,7 @@ class Worker:
         except VolrepError as error:
             reply(None, error)
         else:
-            reply(self.status().model_dump(mode="json"), None)
+            reply(self.status().data(), None)
         waiting, self._waiting_configure = self._waiting_configure, []
         for later, later_reply in waiting:
             self._configure(later, later_reply)
@@ -196,17 +196,17 @@ class Worker:
         return found
 
     def _link_start(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
-        asked = LinkStart.model_validate(params)
+        asked = LinkStart.from_data(params)
         self._out_link(params, "startrep").start(asked.method)
-        return self.status().model_dump(mode="json")
+        return self.status().data()
 
     def _link_do(self, params: dict[str, Any], action: Callable[[OutLink], None]) -> dict[str, Any]:
-        LinkRef.model_validate(params)
+        LinkRef.from_data(params)
         action(self._out_link(params, action.__name__))
-        return self.status().model_dump(mode="json")
+        return self.status().data()
 
     def _link_accept(self, params: dict[str, Any], fds: list[socket.socket]) -> dict[str, Any]:
-        asked = LinkRef.model_validate(params)
+        asked = LinkRef.from_data(params)
         if not fds:
             raise VolrepError(messages.NO_DESCRIPTOR, method=WorkerMethod.LINK_ACCEPT)
         links = self.config.links if self.config is not None else []
@@ -240,37 +240,37 @@ class Worker:
 
     def _demote(self, asked: Demote, reply: Reply) -> None:
         def done(error: VolrepError | None) -> None:
-            reply(self.status().model_dump(mode="json") if error is None else None, error)
+            reply(self.status().data() if error is None else None, error)
 
         Demotion(self._running(), asked, self.loop, done).begin()
 
     def _promote(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
-        self._running().promote(Promote.model_validate(params))
-        return self.status().model_dump(mode="json")
+        self._running().promote(Promote.from_data(params))
+        return self.status().data()
 
     def _makesec(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
-        self._running().makesec(force=Makesec.model_validate(params).force)
-        return self.status().model_dump(mode="json")
+        self._running().makesec(force=Makesec.from_data(params).force)
+        return self.status().data()
 
     def _serve(self, _: dict[str, Any], __: list[socket.socket]) -> dict[str, Any]:
         roles = self._running()
         if roles.asking is not None:
             roles.asking.end()
             roles.adopt(roles.config)
-        return self.status().model_dump(mode="json")
+        return self.status().data()
 
     def _divergence(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
-        asked = DivergenceRequest.model_validate(params)
-        return dump_divergence(self._running(), asked).model_dump(mode="json")
+        asked = DivergenceRequest.from_data(params)
+        return dump_divergence(self._running(), asked).data()
 
     def _log_dump(self, params: dict[str, Any], _: list[socket.socket]) -> dict[str, Any]:
-        asked = LogDumpRequest.model_validate(params)
-        return dump_log(self._running().journal, asked).model_dump(mode="json")
+        asked = LogDumpRequest.from_data(params)
+        return dump_log(self._running().journal, asked).data()
 
     def _configuration(self) -> dict[str, Any]:
         if self.config is None:
             raise VolrepError(messages.WORKER_UNCONFIGURED)
-        return self.config.model_dump(mode="json")
+        return self.config.data()
 
     # status
 

@@ -14,13 +14,15 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from volrep.menus.model import Dialog, Item, ListSource, Menu, Screen, Selector, StanzaFile, View, lists_of
+from volrep.menus.model import RULES, Dialog, Item, ListSource, Menu, Screen, Selector, StanzaFile, View, lists_of
 from volrep.model.errors import VolrepError
 from volrep.model.messages import console
+from volrep.model.shape import BadShape
 
 ROOT = "volrep"  # the id of the first menu
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")  # of a path as shapes give it
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
+_MATCHING = re.compile(r"Expected `str` matching regex (.+)")
 FILES_MAX = 256  # stanza files per directory; about 10 exist, a site adds a handful
 
 
@@ -130,22 +132,33 @@ def _add_item(catalogue: Catalogue, file: str, item: Item) -> None:
     menu = catalogue.screens.get(item.menu)
     if not isinstance(menu, Menu):
         raise VolrepError(console.STANZA_TARGET, file=file, kind="item", id=item.text, target=item.menu, wanted="menu")
-    catalogue.screens[menu.id] = menu.model_copy(update={"items": [*menu.items, item]})
+    catalogue.screens[menu.id] = menu.changed(items=[*menu.items, item])
 
 
 def parse(text: str, file: str) -> StanzaFile:
     """One file. Raises VR-1800 with file, line and reason."""
     try:
-        return StanzaFile.model_validate(tomllib.loads(text))
+        return StanzaFile.from_data(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         raise VolrepError(console.BAD_STANZA, file=file, line=line[1] if line else 1, problem=str(error)) from error
-    except ValidationError as error:
-        # a misspelled key causes a missing one: the misspelling is what to tell
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        where = ".".join(str(part) for part in first["loc"])
-        problem = f"{where}: {first['msg'].removeprefix('Value error, ')}"
-        raise VolrepError(console.BAD_STANZA, file=file, line=line_of(text, first["loc"]), problem=problem) from error
+    except BadShape as error:
+        problem, location = explain(str(error))
+        where = ".".join(str(part) for part in location)
+        raise VolrepError(console.BAD_STANZA, file=file, line=line_of(text, location),
+                          problem=f"{where}: {problem}" if where else problem) from error
+
+
+def explain(problem: str) -> tuple[str, tuple[int | str, ...]]:
+    """(what is wrong, where), out of what a shape says: "... - at `$.dialog[1].field[3].kind`"."""
+    said, _, path = problem.rstrip("`").partition(" - at `$")
+    location: list[int | str] = [int(index) if index else key for key, index in _STEP.findall(path)]
+    if unknown := _UNKNOWN.fullmatch(said):
+        location.append(unknown[1])
+        said = "no such key"
+    if rule := _MATCHING.fullmatch(said):
+        said = next((words for pattern, words in RULES.items() if repr(pattern) == rule[1]), said)
+    return said, tuple(location)
 
 
 def line_of(text: str, location: tuple[int | str, ...]) -> int:

@@ -8,26 +8,21 @@ Dialog, sm_cmd_opt is Field, cmd_to_list is ListSource. docs/console.md describe
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from msgspec import Meta, field
+
+from volrep.model.shape import Shape
 
 ID_MAX_CHARS = 64  # as in SMIT's ODM
 FIELDS_MAX = 300  # a form of 300 fields still opens at once; more is a stanza gone wrong
-_ID = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = "[a-z][a-z0-9_]*"
 
 Kind = Literal["text", "name", "number", "size", "path", "ring", "list", "multi-list", "secret", "fixed", "heading"]
 Form = Literal["text", "size", "rate", "duration", "percent", "count", "time", "yes"]
 Send = Literal["always", "nonempty", "changed", "never"]
-
-
-def _check_id(value: str) -> str:
-    if len(value) > ID_MAX_CHARS or not _ID.fullmatch(value):
-        raise ValueError(f"{value!r} is not an id: lowercase letters, digits and _, at most {ID_MAX_CHARS}")
-    return value
 
 
 def placeholders(template: str) -> list[str]:
@@ -35,23 +30,21 @@ def placeholders(template: str) -> list[str]:
     return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
 
 
-def _check_template(value: str) -> str:
-    for name in placeholders(value):
-        if not _ID.fullmatch(name):
-            raise ValueError(f"{{{name}}} is not a placeholder")
-    return value
+ID_PATTERN = rf"^{_NAME}\Z"
+TEMPLATE_PATTERN = rf"^(?:[^{{}}]|{{{{|}}}}|{{{_NAME}}})*\Z"
+RULES = {  # a pattern in words
+    ID_PATTERN: f"not an id: lowercase letters, digits and _, at most {ID_MAX_CHARS}",
+    TEMPLATE_PATTERN: "braces that are no placeholder: {name}, or {{ and }} for braces themselves",
+}
 
-
-Id = Annotated[str, AfterValidator(_check_id)]
-Template = Annotated[str, AfterValidator(_check_template)]
+Id = Annotated[str, Meta(pattern=ID_PATTERN, max_length=ID_MAX_CHARS)]
+Template = Annotated[str, Meta(pattern=TEMPLATE_PATTERN)]
 Words = list[Template | list[Template]]
 """Words of a command. An inner list is left out when one of its placeholders has no value."""
 
 
-class Stanza(BaseModel):
+class Stanza(Shape):
     """A misspelled key is an error, not silence."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Item(Stanza):
@@ -67,12 +60,12 @@ class Item(Stanza):
 class Menu(Stanza):
     id: Id
     title: str
-    items: list[Item] = Field(default=[], alias="item")
+    items: list[Item] = field(name="item", default_factory=list)
     aliases: list[Id] = []
     help: str = ""
 
 
-class Column(Stanza):
+class Column(Stanza, kw_only=True):
     title: str = ""
     path: str
     form: Form = "text"
@@ -107,13 +100,11 @@ class ListSource(Stanza):
     empty: str = "there is nothing to choose from"
     help: str = ""
 
-    @model_validator(mode="after")
-    def _one_origin(self) -> ListSource:
+    def __post_init__(self) -> None:
         if bool(self.command) == bool(self.choices):
             raise ValueError("a list has either a command or choices")
         if self.command and not (self.rows and self.value):
             raise ValueError("a list with a command says rows and value")
-        return self
 
 
 class Discover(Stanza):
@@ -136,19 +127,18 @@ class FieldStanza(Stanza):
     source: Id = ""  # the list behind F4
     choices: list[Choice] = []
     option: str = ""  # "-g": `-g VALUE` before the verb
-    position: int = Field(default=0, ge=0, le=20)  # after the verb: the n-th positional argument
+    position: Annotated[int, Meta(ge=0, le=20)] = 0  # after the verb: the n-th positional argument
     attribute: str = ""  # "address": `address=VALUE` at the end
     environment: str = ""  # for secrets, which must not appear among arguments
     send: Send | None = None  # default: attributes when changed, the rest when not empty
     join: str = ","
-    max_chars: int = Field(default=255, ge=1, le=4096)
+    max_chars: Annotated[int, Meta(ge=1, le=4096)] = 255
     object: str = ""  # for kind name: the word for messages, "RVG"
     pattern: str = ""
     rule: str = ""  # the pattern in words
     help: str = ""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> FieldStanza:
+    def __post_init__(self) -> None:
         ways = [bool(self.option), bool(self.position), bool(self.attribute), bool(self.environment)]
         if sum(ways) > 1:
             raise ValueError("at most one of option, position, attribute, environment")
@@ -162,7 +152,6 @@ class FieldStanza(Stanza):
             raise ValueError("pattern and rule come together")
         if self.kind == "heading" and (self.required or any(ways)):
             raise ValueError("a heading has no value")
-        return self
 
     @property
     def typed(self) -> bool:
@@ -197,11 +186,9 @@ class Selector(Stanza):
     aliases: list[Id] = []
     help: str = ""
 
-    @model_validator(mode="after")
-    def _leads_somewhere(self) -> Selector:
+    def __post_init__(self) -> None:
         if not self.next and not self.routes:
             raise ValueError("a selector needs next or routes")
-        return self
 
 
 class Dialog(Stanza):
@@ -210,7 +197,7 @@ class Dialog(Stanza):
     id: Id
     title: str
     command: list[str]
-    fields: list[FieldStanza] = Field(default=[], alias="field", max_length=FIELDS_MAX)
+    fields: Annotated[list[FieldStanza], Meta(max_length=FIELDS_MAX)] = field(name="field", default_factory=list)
     discover: Discover | None = None
     ghost: bool = False  # no form: run at once (after the confirmation, when there is one)
     confirm: Template = ""  # what will happen, to what, where
@@ -219,13 +206,12 @@ class Dialog(Stanza):
     terminal: bool = False  # the command talks to the terminal itself
     done: Literal["stay", "menu"] = "stay"  # where F3 leads after success
     review: Id = ""  # a view that is shown first, drawn from what the command says with `review_words` before it
-    review_words: list[str] = ["--json", "--dry-run"]
+    review_words: list[str] = field(default_factory=lambda: ["--json", "--dry-run"])
     next: Id = ""  # offered after success: what one would do next
     aliases: list[Id] = []
     help: str = ""
 
-    @model_validator(mode="after")
-    def _names(self) -> Dialog:
+    def __post_init__(self) -> None:
         if self.review and self.ghost:
             raise ValueError("a ghost runs at once: it has no review")
         names = [field.name for field in self.fields]
@@ -237,7 +223,6 @@ class Dialog(Stanza):
             raise ValueError(f"positions are 1, 2, 3 ... without gaps, not {positions}")
         if self.confirm_name and not self.confirm:
             raise ValueError("confirm_name without confirm")
-        return self
 
 
 class Fact(Stanza):
@@ -249,14 +234,14 @@ class Fact(Stanza):
     bar: bool = False
 
 
-class Table(Stanza):
+class Table(Stanza, kw_only=True):
     title: str = ""
     rows: str
     columns: list[Column]
     bar: str = ""  # paths to what is done and to the total: a bar below the row while both are there
     bar_of: str = ""
     bar_label: list[Column] = []
-    last: int = Field(default=0, ge=0)  # only the last n rows (events); 0: all
+    last: Annotated[int, Meta(ge=0)] = 0  # only the last n rows (events); 0: all
     empty: str = ""
     across: bool = False  # every row becomes a column, headed by its first value: things side by side
     wrap: bool = False  # the last column goes on in further lines
@@ -269,9 +254,9 @@ class View(Stanza):
     id: Id
     title: Template
     command: Words
-    every_s: float = Field(default=1.0, ge=0.5, le=60)
-    facts: list[Fact] = Field(default=[], alias="fact")
-    tables: list[Table] = Field(default=[], alias="table")
+    every_s: Annotated[float, Meta(ge=0.5, le=60)] = 1.0
+    facts: list[Fact] = field(name="fact", default_factory=list)
+    tables: list[Table] = field(name="table", default_factory=list)
     good: list[str] = []  # words drawn as good, as a warning, as bad
     warn: list[str] = []
     bad: list[str] = []
@@ -284,12 +269,12 @@ class StanzaFile(Stanza):
     """One file: an area."""
 
     area: str = ""
-    menus: list[Menu] = Field(default=[], alias="menu")
-    items: list[Item] = Field(default=[], alias="item")
-    selectors: list[Selector] = Field(default=[], alias="selector")
-    dialogs: list[Dialog] = Field(default=[], alias="dialog")
-    lists: list[ListSource] = Field(default=[], alias="list")
-    views: list[View] = Field(default=[], alias="view")
+    menus: list[Menu] = field(name="menu", default_factory=list)
+    items: list[Item] = field(name="item", default_factory=list)
+    selectors: list[Selector] = field(name="selector", default_factory=list)
+    dialogs: list[Dialog] = field(name="dialog", default_factory=list)
+    lists: list[ListSource] = field(name="list", default_factory=list)
+    views: list[View] = field(name="view", default_factory=list)
 
 
 Screen = Menu | Selector | Dialog | View

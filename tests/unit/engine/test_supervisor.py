@@ -135,7 +135,7 @@ async def test_a_change_during_recovery_reaches_the_worker_afterwards(bench: Ben
     await until(lambda: running.phase is Phase.CONFIGURING)
     link = LinkConfig(link_id="l", name="n", remote_host="h", remote_address="a", remote_port=1, peer_certificate="",
                       key="")
-    bench.config = bench.config.model_copy(update={"links": [link]})
+    bench.config = bench.config.changed(links=[link])
     await running.reconfigure()
     (bench.folder / "gate").touch()
     await running.first_outcome()

@@ -124,7 +124,7 @@ def streaming(log: Log, wire: Wire, clock: Hand) -> tuple[Sender, NoSockets]:
     wire.room = 2
     sender = Sender(wire, loop, log, Owner(), HELLO)
     welcome = Welcome(protocol=1, host="tokyo", order_id="", history=[], end_lsn=0, applied_lsn=0, consistent=False)
-    said = json_frame(FrameType.WELCOME, welcome.model_dump())
+    said = json_frame(FrameType.WELCOME, welcome.data())
     sender.handle((FrameType.WELCOME, 0, 0, memoryview(said)[32:]))
     assert wire.kinds == [FrameType.HELLO, FrameType.START]
     wire.kinds.clear()

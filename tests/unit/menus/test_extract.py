@@ -17,7 +17,7 @@ DOCUMENT = {"rds": [
 
 
 def source(**more: object) -> ListSource:
-    return ListSource.model_validate({"id": "x", "title": "X", "command": ["x"], "rows": "rds[].primary.links[]",
+    return ListSource.from_data({"id": "x", "title": "X", "command": ["x"], "rows": "rds[].primary.links[]",
                                       "value": "to", **more})
 
 

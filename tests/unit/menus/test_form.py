@@ -12,7 +12,7 @@ from volrep.menus.model import Dialog
 
 
 def form(*fields: dict[str, Any], context: dict[str, str] | None = None, **dialog: Any) -> Form:
-    stanza = Dialog.model_validate({"id": "x", "title": "X", "command": ["x"], "field": [
+    stanza = Dialog.from_data({"id": "x", "title": "X", "command": ["x"], "field": [
         {"label": field["name"].upper(), **field} for field in fields], **dialog})
     return Form(stanza, context or {})
 

@@ -39,14 +39,16 @@ def refused(text: str) -> VolrepError:
 
 
 @pytest.mark.parametrize(("line", "reason"), [
-    ('kind = "colour"', "Input should be"),
-    ('coment = "typo"', "Extra inputs are not permitted"),
+    ('kind = "colour"', "Invalid enum value 'colour'"),
+    ('coment = "typo"', "coment: no such key"),
     ('position = 2', "positions are 1, 2, 3"),
     ('attribute = "x"\noption = "-x"', "at most one of"),
     ('kind = "secret"\noption = "-p"', "a secret goes by environment"),
     ('kind = "ring"', "a ring needs choices"),
     ('pattern = "x"', "pattern and rule"),
-    ('default = "{Not}"', "is not a placeholder"),
+    ('default = "{open"', "braces that are no placeholder"),
+    ('source = "Not-an-id"', "source: not an id: lowercase letters"),
+    ('default = "{Not}"', "braces that are no placeholder"),
 ])
 def test_a_bad_key_is_refused_with_its_place(line: str, reason: str) -> None:
     error = refused(GOOD.format(line=line))
@@ -59,7 +61,7 @@ def test_a_bad_key_is_refused_with_its_place(line: str, reason: str) -> None:
 
 def test_a_misspelled_required_key_is_told_as_misspelled() -> None:
     error = refused('[[menu]]\nid = "x"\ntitel = "X"\n')
-    assert error.text.startswith("site.toml:3: menu.0.titel: Extra inputs")
+    assert error.text.startswith("site.toml:3: menu.0.titel: no such key")
 
 
 def test_text_that_is_not_toml_is_refused_with_its_line() -> None:

@@ -82,8 +82,8 @@ class Hosts:
     def _info(self, config: RvgConfig) -> RvgInfo:
         links = [link_status(link, self.states.get((config.host, link.link_id), LinkState.STALE))
                  for link in config.links]
-        return RvgInfo(config=config.model_copy(update={"links": [
-            link.model_copy(update={"key": ""}) for link in config.links]}), status=rvg_status(config, links))
+        return RvgInfo(config=config.changed(links=[
+            link.changed(key="") for link in config.links]), status=rvg_status(config, links))
 
     def snapshot(self) -> Any:
         """Everything but link ids and keys, which an undo may renew."""

@@ -9,10 +9,10 @@ import pytest
 
 from tests.unit.rds.hosts import gone
 from volrep.engine.api import RvgPromote
-from volrep.model.config import Shape
 from volrep.model.errors import Exit, VolrepError
 from volrep.model.messages import engine as engine_messages
 from volrep.model.messages import log as log_messages
+from volrep.model.shape import Shape
 from volrep.model.worker import Nothing, PromoteHow
 from volrep.rds.drive import drive
 from volrep.rds.step import Call, Plan, Step

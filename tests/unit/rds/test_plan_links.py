@@ -61,7 +61,7 @@ def test_set_changes_both_ends_of_all_links_and_a_failure_gives_the_old_values_b
     hosts = made("london", "tokyo", "paris")
     world = hosts.world()
     plan = plan_links.plan_set(world, world.rds(DG, "hr_rvg"), "", {"synchronous": "override", "sync_ack": "network"})
-    assert [(step.do.host, step.do.request.model_dump()["attributes"]) for step in plan.steps] == [
+    assert [(step.do.host, step.do.request.data()["attributes"]) for step in plan.steps] == [
         (host, {"synchronous": "override"}) for host in ("paris", "london", "tokyo", "london")]
     hosts.fail_at = 4
     assert refusal(lambda: drive(plan, hosts, silently)) == "VR-1700"

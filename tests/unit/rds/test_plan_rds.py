@@ -60,7 +60,7 @@ def test_setup_makes_the_secondary_end_before_the_primary_end_and_starts_last() 
 
 
 def test_both_ends_share_identity_key_and_name_each_other() -> None:
-    far, near = (step.do.request.model_dump()["link"] for step in setup(Hosts("london", "tokyo")).steps
+    far, near = (step.do.request.data()["link"] for step in setup(Hosts("london", "tokyo")).steps
                  if step.do.method == "link.add")
     assert near["link_id"] == far["link_id"]
     assert near["key"] == far["key"] == fresh(1).key

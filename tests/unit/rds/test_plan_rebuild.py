@@ -45,10 +45,10 @@ def damaged(world: World, host: str) -> World:
 
 def found(hosts: Hosts, source: str, *, copied: FoundCopy | None = None, links: bool = True) -> Found:
     (config,) = (config for (host, _, _), config in hosts.rvgs.items() if host == "london")
-    bare = [link.model_copy(update={"key": "", **({"peer_certificate": ""} if source == "header" else {})})
+    bare = [link.changed(key="", **{"peer_certificate": ""} if source == "header" else {})
             for link in config.links] if links else []
     return Found(state=EngineState.DAMAGED, problem="it is", copied=copied, copy_problem="", volumes=[], port=0,
-                 rvgs=[FoundRvg(source=source, config=config.model_copy(update={"links": bare}))])
+                 rvgs=[FoundRvg(source=source, config=config.changed(links=bare))])
 
 
 def taken(plan: object) -> RvgConfig:
@@ -96,15 +96,15 @@ def test_a_silent_host_keeps_its_link_and_is_named(hosts: Hosts) -> None:
 
 def test_what_cannot_be_taken_is_named_and_nothing_at_all_is_an_error(hosts: Hosts) -> None:
     world, everything = damaged(hosts.world(), "london"), found(hosts, "header")
-    spoilt = [everything.rvgs[0].model_copy(update={"problem": "no device for dv01"})]
+    spoilt = [everything.rvgs[0].changed(problem="no device for dv01")]
     with pytest.raises(VolrepError, match="VR-1783"):
-        plan_rebuild(world, "london", everything.model_copy(update={"rvgs": spoilt}), key, parts=False)
-    both = everything.model_copy(update={"rvgs": [*everything.rvgs, *spoilt]})
+        plan_rebuild(world, "london", everything.changed(rvgs=spoilt), key, parts=False)
+    both = everything.changed(rvgs=[*everything.rvgs, *spoilt])
     assert any("no device for dv01" in note for note in plan_rebuild(world, "london", both, key, parts=False).notes)
 
 
 def test_an_engine_that_serves_something_is_not_rebuilt(hosts: Hosts) -> None:
-    serving = found(hosts, "worker").model_copy(update={"state": EngineState.SERVING})
+    serving = found(hosts, "worker").changed(state=EngineState.SERVING)
     assert plan_rebuild(hosts.world(), "london", serving, key, parts=False).steps == ()
     assert plan_repin(hosts.world(), "london", key).steps == ()
 
@@ -112,7 +112,7 @@ def test_an_engine_that_serves_something_is_not_rebuilt(hosts: Hosts) -> None:
 @pytest.mark.parametrize("host", ["london", "tokyo"])
 def test_a_new_certificate_is_made_known_with_one_new_key_the_secondary_first(hosts: Hosts, host: str) -> None:
     world = hosts.world()
-    status = engine_status(host, 4145 + ["london", "tokyo"].index(host)).model_copy(update={"certificate": "new"})
+    status = engine_status(host, 4145 + ["london", "tokyo"].index(host)).changed(certificate="new")
     changed = World(tuple(replace(v, status=status) if v.name == host else v for v in world.hosts))
     plan = plan_repin(changed, host, key)
     assert [step.do.host for step in plan.steps] == ["tokyo", "london"]
@@ -125,6 +125,6 @@ def test_a_new_certificate_is_made_known_with_one_new_key_the_secondary_first(ho
 
 def test_ends_with_different_keys_are_strangers(hosts: Hosts) -> None:
     world = hosts.world()
-    views = [replace(v, rvgs=tuple(r.model_copy(update={"key_prints": {FRESH.link_id: v.name}}) for r in v.rvgs))
+    views = [replace(v, rvgs=tuple(r.changed(key_prints={FRESH.link_id: v.name}) for r in v.rvgs))
              for v in world.hosts]
     assert len(plan_repin(World(tuple(views)), "london", key).steps) == 2

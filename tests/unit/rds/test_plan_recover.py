@@ -39,7 +39,7 @@ def test_every_failed_host_is_tried_the_primary_first() -> None:
     members = plan_recover.failed_members(found, rds(found), "")
     assert [member.host.name for member in members] == ["london", "tokyo"]
     (step,) = plan_recover.plan_recover(rds(found), members[0]).steps
-    assert (step.do.host, step.do.method, step.do.request.model_dump()["accept"]) == ("london", "rvg.recover", "")
+    assert (step.do.host, step.do.method, step.do.request.data()["accept"]) == ("london", "rvg.recover", "")
     assert plan_recover.failed_members(world(), rds(world()), "") == []
 
 
@@ -47,7 +47,7 @@ def test_only_what_was_shown_is_given_up() -> None:
     found = world(tokyo=DamageKind.SRL_DATA)
     plan, member, damage = plan_recover.plan_give_up(rds(found), plan_recover.failed_members(found, rds(found), ""))
     assert member.host.name == "tokyo"
-    assert plan.steps[0].do.request.model_dump()["accept"] == damage.accept == "srl_data:8192"
+    assert plan.steps[0].do.request.data()["accept"] == damage.accept == "srl_data:8192"
 
 
 @pytest.mark.parametrize(("damaged", "vr_id"), [

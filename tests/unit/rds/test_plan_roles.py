@@ -309,7 +309,7 @@ def test_a_primary_that_only_its_secondary_reaches_is_alive_too() -> None:
 
     class Connected(RoleHosts):
         def _link(self, host: str, link: LinkConfig) -> LinkStatus:
-            return super()._link(host, link).model_copy(update={"connected": True})
+            return super()._link(host, link).changed(connected=True)
 
     hosts.__class__ = Connected
     assert refusal(lambda: takeover(hosts)) == "VR-1361"

@@ -48,7 +48,7 @@ def test_names_asked_of_pip_all_fit_the_host() -> None:
 
 def test_the_closure_has_what_the_program_imports_and_not_what_the_console_or_tests_do() -> None:
     names = set(wheelhouse.closure("volrep"))
-    assert {"volrep", "fabric", "paramiko", "pydantic-core", "cryptography", "cffi", "crc32c", "click"} <= names
+    assert {"volrep", "fabric", "paramiko", "msgspec", "cryptography", "cffi", "crc32c", "click"} <= names
     assert not {"textual", "pytest", "mypy"} & names
 
 

@@ -29,7 +29,7 @@ class Site:
         self.volume, self.srl = folder / "dv", folder / "srl"
         for path, size in ((self.volume, VOLUME_BYTES), (self.srl, SRL_MIN_BYTES)):
             path.write_bytes(bytes(size))
-        self.config = RvgConfig.model_validate({
+        self.config = RvgConfig.from_data({
             "rds_id": "rds", "rvg_id": "rvg", "dg": "dg", "name": "rvg", "host": "london", "role": role,
             "srl": {"index": -1, "name": "srl", "path": str(self.srl), "size_bytes": SRL_MIN_BYTES, "volume_id": "s"},
             "volumes": [{"index": 0, "name": "dv", "path": str(self.volume), "size_bytes": VOLUME_BYTES,

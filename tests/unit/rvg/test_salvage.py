@@ -53,7 +53,7 @@ class Cut(Site):
         self.config.accept = ""  # it holds for one start
         header = opened.srl.header
         assert (header.consistent, opened.end.end_lsn) == (False, salvage.lsn)
-        assert Salvage.model_validate(header.salvage) == salvage
+        assert Salvage.from_data(header.salvage) == salvage
         return salvage, opened
 
 
