@@ -19,6 +19,7 @@ from volrep.ports.disk import DiskFile
 from volrep.rvg.opening import open_rvg
 
 CONVERGE_S = 60.0
+SYNC_S = 60.0
 
 
 def found_on(host: Host) -> Found:
@@ -89,19 +90,29 @@ def start_well(host: Host) -> None:
 
 
 def start_after_repair(host: Host) -> bool:
-    """As `start_well`; but the kernel may still have to say that earlier writes failed: FAIL once, for that reason.
+    """As `start_well`; but the kernel may still have to say that earlier writes failed: FAIL for that reason, once for
+    each volume. It says so to the sync of what was replayed, which goes on behind the start.
 
     Whether it did.
     """
-    host.start()
-    status = host.status()
-    if status.state != RvgState.FAIL or not status.reason.startswith(SYNC_FAILED.id):
-        if status.state != RvgState.ACTIVE:
-            raise Violation(f"{host.name} does not recover: {status.state}, {status.reason}")
-        return False
-    host.kill()
-    start_well(host)
-    return True
+    late: list[str] = []
+    while True:
+        host.start()
+        wait_for(lambda: host.status().state == RvgState.FAIL or _checkpointed(host), f"{host.name}'s first sync",
+                 SYNC_S)
+        status = host.status()
+        if status.state == RvgState.ACTIVE:
+            return bool(late)
+        if not status.reason.startswith(SYNC_FAILED.id) or status.reason in late:
+            raise Violation(f"{host.name} does not recover: {status.state}, {status.reason}, before: {late}")
+        late.append(status.reason)
+        host.kill()
+
+
+def _checkpointed(host: Host) -> bool:
+    """Whether everything that the start replayed is durable in the volumes."""
+    recovered = host.status().recovered
+    return recovered is not None and host.call("log.dump", {"limit": 0})["header"]["applied_lsn"] >= recovered.end_lsn
 
 
 def await_fail(host: Host, deadline_s: float) -> str:
