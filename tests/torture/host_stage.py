@@ -115,7 +115,7 @@ class HostStage:
         host.engine.kill()
         self.kills += 1
         if self.rng.random() < 0.5:
-            self.kill_worker(host)  # with no engine that would start it again
+            self.kills += len(host.kill_workers())  # if there is one: with no engine, nobody starts it again
         host.engine.start()
 
     def kill_host(self, host: Host) -> None:
