@@ -28,6 +28,7 @@ SAMPLE = (("setup", "tokyo engine, thread 0, fdatasync 2"),
           ("aslog, another volume", "london engine, thread 0, rename 1"),
           ("aslog, another volume", "london engine, thread 1, fdatasync 1"),
           ("migrate", "tokyo worker, thread 0, pwritev2 2"))
+TRIES = 4  # an engine's threads take turns as they like, so that a run may pass by a point of one of them
 
 
 @pytest.fixture
@@ -80,6 +81,10 @@ def replaced(picture: object, old: Path, new: Path) -> object:
 def test_a_verb_killed_before_a_durable_call_and_said_again_is_done(folder: Path, name: str) -> None:
     wanted = {point for case, point in SAMPLE if case == name}
     (case,) = (case for case in cases(folder / "s") if case.name == name)
-    found = walk(folder, case, lambda points: [point for point in points if str(point) in wanted], print)
-    assert found.broken == []
-    assert (found.points, sum(found.killed.values())) == (len(wanted), len(wanted))
+    for _ in range(TRIES):
+        found = walk(folder, case, lambda points: [point for point in points if str(point) in wanted], print)
+        assert found.broken == []
+        assert found.points == len(wanted)
+        if not found.passed_by:
+            break
+    assert sum(found.killed.values()) == len(wanted)
