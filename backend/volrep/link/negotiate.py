@@ -358,4 +358,4 @@ def parse_said(shape: type[SaidT], value: dict[str, Any]) -> SaidT:
     try:
         return shape.from_data(value)
     except BadShape as error:
-        raise BadFrame(f"{shape.__name__}: {error}") from error
+        raise BadFrame(f"{shape.__name__} has a bad field: {error}") from error
