@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from tests.system.waiting import wait_for
@@ -126,7 +126,8 @@ class Postgres:
             return
         pids = [self._process.pid, *_children(self._process.pid)]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # a child that ended just now
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
         wait_for(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), READY_S, "PostgreSQL to be gone")
 
