@@ -136,13 +136,14 @@ def giving_way(sites: Sites, survivor: str) -> list[Site]:
 def plan_elect(sites: Sites, survivor: str, new: New) -> Plan:
     """Every other Primary steps down, and what differs is copied to it and to those who followed it.
 
-    Raises VR-1365, VR-1368.
+    Raises VR-1368.
     """
     keeper = _survivor(sites, survivor)
     losers, back = _losers(sites, survivor), giving_way(sites, survivor)
     if not back and PRIMARY_PRIMARY not in keeper.flags:
         other = next((site.host for site in sites.others(survivor)), "HOST")
-        raise VolrepError(messages.NOTHING_TO_ELECT, rvg=sites.rds.name, dg=sites.rds.dg, primary=survivor, host=other)
+        return Plan(notes=(f"{survivor} is the only Primary already: there is nothing to elect",
+                           f"to move the role: volrep -g {sites.rds.dg} migrate {sites.rds.name} {other}"))
     steps = [step for loser in losers for step in _step_down(sites, loser, survivor, "elect", force=True)]
     steps += _rise(sites, keeper, new)
     made, ids = pairs(sites, survivor, back, None, new)

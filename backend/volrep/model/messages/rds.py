@@ -73,9 +73,6 @@ NONE_ACTING = Message(1363, "no host that answers is an acting Secondary of RVG 
 PRIMARY_PRIMARY = Message(1364, "RVG {rvg} is in Primary-Primary configuration: {hosts}",
                           "nothing is overwritten; choose the survivor: `volrep -g {dg} elect {rvg} HOST`",
                           Exit.REFUSED)
-NOTHING_TO_ELECT = Message(1365, "RVG {rvg} has one Primary only, {primary}",
-                           "`elect` settles a Primary-Primary configuration; to move the role: "
-                           "`volrep -g {dg} migrate {rvg} {host}`", Exit.REFUSED)
 DRILL_NOT_YET = Message(1366, "a fire drill on {host} needs a snapshot of its volumes, which this version cannot make",
                         "`volrep -g {dg} validate {rvg}` and `--dry-run takeover {rvg} {host}` show what can be known "
                         "without one", Exit.REFUSED)
