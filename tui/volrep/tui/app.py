@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -34,12 +35,16 @@ def main(fastpath: str | None, *, plain: bool, state_dir: Path, argv_prefix: lis
 
 
 def _full_screen(catalogue: Catalogue, program: Program, journal: Journal, name: str) -> int:
+    gc.disable()  # as in volrep.cli.main: there is nothing to collect among modules
     try:
         from volrep.tui.console import Console
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in {"textual", "rich"}:
             raise
         raise VolrepError(messages.NO_TEXTUAL, problem=f"Python has no {error.name}") from error
+    finally:
+        gc.freeze()
+        gc.enable()
     app = Console(catalogue, program, journal, name)
     code = app.run()
     if app.mistake is not None:
