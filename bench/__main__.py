@@ -36,7 +36,7 @@ QUICK_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", "
               "round-trip", "screen")
 COMPILED_CONTENDERS = ("disk", "nbdkit", "nbdkit-fua", "qemu-mirror", "volrep-alone", "volrep-async", "volrep-sync",
                        *contending.COMPILED)
-COMPILED_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", *experimenting.COMPILED)
+COMPILED_ROWS = ("write-qd32", "half-load", "write-qd1", "write-1m", "read-qd32", "read-64k", *experimenting.COMPILED)
 
 
 def _chosen(chosen: argparse.Namespace, known: Sequence[str], quick: Sequence[str], compiled: Sequence[str],
