@@ -212,20 +212,20 @@ def _stands(volume: VolumeConfig, path: str) -> bool:
 
 def _take_place(host: Host, volume: VolumeConfig, path: str, others: list[VolumeConfig]) -> VolumeConfig:
     """Blocking. Without a path a fresh file is made where the old one was."""
-    fresh = {"volume_id": str(uuid.uuid4())}
+    volume_id = str(uuid.uuid4())
     if not path:
         if not volume.created_by_us:
             raise VolrepError(messages.NO_PLACE, volume=volume.name, path=volume.path)
         _make_room(volume)
         provision.create_volume(volume.name, volume.path, volume.size_bytes)
-        return volume.changed(**fresh)
+        return volume.changed(volume_id=volume_id)
     real = os.path.realpath(path)
     found = check_adoptable(host, volume.name, real, others)
     if found.size_bytes != volume.size_bytes:
         raise VolrepError(messages.PLACE_SIZE, volume=volume.name, path=path, found_bytes=found.size_bytes,
                           wanted_bytes=volume.size_bytes)
-    return volume.changed(**(fresh | {
-        "path": real, "kind": VolumeKind.BLOCK if found.is_device else VolumeKind.FILE, "created_by_us": False}))
+    return volume.changed(volume_id=volume_id, path=real, created_by_us=False,
+                          kind=VolumeKind.BLOCK if found.is_device else VolumeKind.FILE)
 
 
 def _make_room(volume: VolumeConfig) -> None:

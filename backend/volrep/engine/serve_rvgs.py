@@ -35,7 +35,7 @@ async def create(host: Host, request: RvgCreate, client: str) -> RvgInfo:
     check_name("disk group", request.dg)
     check_name("RVG", request.name)
     async with host.lock(request.dg, request.name):
-        wanted = RvgObject(**request.data())
+        wanted = RvgObject.from_data(request.data())
         async with host.volumes_lock:
             existing = host.store.rvg(request.dg, request.name)
             if existing is not None:  # role and attributes may have changed since it was created

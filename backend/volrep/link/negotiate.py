@@ -39,7 +39,7 @@ _GENERATION_END = 1 << 32
 _REIGN_ID = re.compile(r"[0-9a-f]{0,16}")
 
 
-def _check_history(history: Sequence[Reign]) -> None:
+def _check_log(history: Sequence[Reign], tails: Sequence[Tail] = ()) -> None:
     before = Reign(-1, 0)
     for reign in history:
         if not before.generation < reign.generation < _GENERATION_END:
@@ -49,6 +49,8 @@ def _check_history(history: Sequence[Reign]) -> None:
         if _REIGN_ID.fullmatch(reign.reign_id) is None:
             raise ValueError(f"generation {reign.generation} has a malformed id")
         before = reign
+    for tail in tails:
+        _check_tail(tail)
 
 
 def _check_tail(tail: Tail) -> None:
@@ -95,7 +97,7 @@ class Claim(_Said):
     since_fork: SaidSince | None = None
 
     def __post_init__(self) -> None:
-        _check_history(self.history)
+        _check_log(self.history)
 
 
 class Refuse(_Said):
@@ -132,9 +134,7 @@ class Hello(_Said):
     kept_tails: SaidTails = []
 
     def __post_init__(self) -> None:
-        _check_history(self.history)
-        for tail in self.kept_tails:
-            _check_tail(tail)
+        _check_log(self.history, self.kept_tails)
 
     def claim(self) -> Claim:
         return Claim(host=self.host, history=self.history, end_lsn=self.durable_lsn, primary=True,
@@ -161,8 +161,7 @@ class Welcome(_Said):
     copied_frames: SaidCount = 0
 
     def __post_init__(self) -> None:
-        _check_history(self.history)
-        _check_tail(self.tail)
+        _check_log(self.history, [self.tail])
 
 
 class StartMode(StrEnum):
@@ -182,9 +181,7 @@ class Start(_Said):
     tails: SaidTails = []
 
     def __post_init__(self) -> None:
-        _check_history(self.history)
-        for tail in self.tails:
-            _check_tail(tail)
+        _check_log(self.history, self.tails)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Rivals:
         header, since = self._roles.header, self.since_fork()
         return Claim(host=header.host, history=header.history, end_lsn=self._roles.journal.durable_lsn, primary=True,
                      conflict=header.primary_primary,
-                     since_fork=SaidSince(**since.data()) if since is not None else None)
+                     since_fork=SaidSince.from_data(since.data()) if since is not None else None)
 
     def heard(self, claim: Claim) -> None:
         """Another host holds to a reign that may not be ours. Only proved hosts are heard."""
@@ -80,7 +80,7 @@ class Rivals:
         if header.primary_primary and not _is_to_be_shown(rival, header.rival):
             return
         if claim.since_fork is not None:
-            self._theirs = SinceFork(**claim.since_fork.data())
+            self._theirs = SinceFork.from_data(claim.since_fork.data())
         if header.primary_primary and header.rival.get("reign") == rival.reign:
             header.rival["end_lsn"] = rival.end_lsn
             return
